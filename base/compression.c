@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Content codecs. gzip and deflate come in by libdeflate: fuzzed for years, bounded by the room that
-// it is given, and exact about where a member ends. It works in one go, so when the room was too
-// small the work is repeated with twice as much: at most twice the final size is ever written. The
-// first room is the sender's declared size, bounded, so that honest bodies take one pass. isa-l's
-// resumable inflate was refused: up to a quarter faster, but before 2.32 it misplaces the end of a
-// stream and may spin on malformed input. zstd streams into the same growing room.
+// Content codecs. gzip and deflate come in by libdeflate: fuzzed for years, bounded by the room
+// that it is given, and exact about where a member ends. It works in one go, so when the room was
+// too small the work is repeated with twice as much: at most twice the final size is ever written.
+// The first room is the sender's declared size, bounded, so that honest bodies take one pass.
+// isa-l's resumable inflate was refused: up to a quarter faster, but before 2.32 it misplaces the
+// end of a stream and may spin on malformed input. zstd streams into the same growing room.
 //
 // Room grows to one less than powers of two, which is what the buffer then holds in memory: the
 // caller's `grow` hears the true figures. Out: isa-l at level 1, and zstd at level 1, over the
@@ -328,8 +328,8 @@ static ZSTD_DCtx *zstd_in_of(struct compressor *compressor)
     }
     if (compressor->zstd_in != NULL) {
         ZSTD_DCtx_reset(compressor->zstd_in, ZSTD_reset_session_and_parameters);
-        size_t code = ZSTD_DCtx_setParameter(compressor->zstd_in, ZSTD_d_windowLogMax,
-                                             ZSTD_WINDOW_LOG_MAX);
+        size_t code =
+            ZSTD_DCtx_setParameter(compressor->zstd_in, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
         CHECK(!ZSTD_isError(code));
     }
     return compressor->zstd_in;

@@ -46,8 +46,8 @@ static const char *place_of(struct yaml_reader *reader, struct fy_event *event)
     // Marks of quoted scalars and of aliases stand behind the quote and the asterisk.
     struct fy_token *scalar = event->type == FYET_SCALAR ? event->scalar.value : NULL;
     enum fy_scalar_style style = scalar != NULL ? fy_token_scalar_style(scalar) : FYSS_PLAIN;
-    bool behind = event->type == FYET_ALIAS || style == FYSS_SINGLE_QUOTED ||
-                  style == FYSS_DOUBLE_QUOTED;
+    bool behind =
+        event->type == FYET_ALIAS || style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
     int column = mark->column + (behind && mark->column > 0 ? 0 : 1);
     return config_node_place(reader->config, reader->source, mark->line + 1, column);
 }
@@ -256,8 +256,7 @@ static struct config_node *read_map(struct yaml_reader *reader, struct config_no
     while (read_member(reader, map, &merged, depth)) {
     }
     if (reader->result == RESULT_OK && merged != NULL && !apply_merge_key(reader, map, merged)) {
-        return fail(reader, merged->where, RESULT_REJECT,
-                    "\"<<\" takes a map or a list of maps");
+        return fail(reader, merged->where, RESULT_REJECT, "\"<<\" takes a map or a list of maps");
     }
     return reader->result == RESULT_OK ? map : NULL;
 }
@@ -314,8 +313,8 @@ static void read_stream(struct yaml_reader *reader, struct config_node **node)
         }
         enum fy_event_type type = event->type;
         const char *where = type == FYET_DOCUMENT_START ? place_of(reader, event) : "";
-        if (type == FYET_STREAM_START || type == FYET_DOCUMENT_START ||
-            type == FYET_DOCUMENT_END || type == FYET_STREAM_END) {
+        if (type == FYET_STREAM_START || type == FYET_DOCUMENT_START || type == FYET_DOCUMENT_END ||
+            type == FYET_STREAM_END) {
             fy_parser_event_free(reader->parser, event);
         } else {
             *node = read_node(reader, event, 1);

@@ -16,17 +16,17 @@
 #define CONFIG_ARENA_BYTES_MAX ((size_t)64 << 20)
 
 struct config_member {
-    struct bytes key;         // empty in lists
-    const char *where;        // of the key
+    struct bytes key;   // empty in lists
+    const char *where;  // of the key
     struct config_node *value;
 };
 
 struct config_node {
     enum config_kind kind;
-    bool quoted;              // always a string
-    bool has_text;            // `text` is meaningful: scalars, and whatever an expansion produced
-    struct bytes text;        // NUL-terminated behind
-    const char *where;        // "source:line:column"
+    bool quoted;        // always a string
+    bool has_text;      // `text` is meaningful: scalars, and whatever an expansion produced
+    struct bytes text;  // NUL-terminated behind
+    const char *where;  // "source:line:column"
     struct config_member *members;
     size_t count, capacity;
 };
@@ -38,7 +38,7 @@ struct config {
     struct buffer *errors, *warnings;  // borrowed while loading
 };
 
-// All below: memory from `config`, which takes part in its bounds; NULL or RESULT_TOO_LARGE at them.
+// All below: memory from `config`, under its bounds; NULL or RESULT_TOO_LARGE at them.
 
 struct config_node *config_node_new(struct config *config, enum config_kind kind,
                                     const char *where);

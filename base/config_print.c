@@ -23,9 +23,9 @@ static bool ends_with_nocase(struct bytes text, const char *word)
 bool config_key_is_secret(struct bytes key)
 {
     static const char *const words[] = {
-        "api_key",  "apikey",     "api-key",    "private_key", "secret_key",    "access_key",
-        "hash_key", "key_pem",    "password",   "passwd",      "passphrase",    "token",
-        "secret",   "credential", "credentials", "bearer",     "authorization", "cookie",
+        "api_key",  "apikey",     "api-key",     "private_key", "secret_key",    "access_key",
+        "hash_key", "key_pem",    "password",    "passwd",      "passphrase",    "token",
+        "secret",   "credential", "credentials", "bearer",      "authorization", "cookie",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (ends_with_nocase(key, words[i])) {

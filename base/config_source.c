@@ -116,8 +116,8 @@ static enum result read_env_source(struct config *config, struct bytes name, con
     if (value == NULL) {
         return config_fail(config, uri, RESULT_MISSING, "the environment variable is not set");
     }
-    return config_read_yaml(config, text_copy(config, bytes_from_text(uri)),
-                            bytes_from_text(value), node);
+    return config_read_yaml(config, text_copy(config, bytes_from_text(uri)), bytes_from_text(value),
+                            node);
 }
 
 static enum result read_yaml_source(struct config *config, struct bytes text,
@@ -188,8 +188,8 @@ enum result config_source_read_set(struct config *config, const char *set,
         return result;
     }
     struct config_node *map = config_node_new(config, CONFIG_MAP, value->where);
-    if (map == NULL || config_node_add(config, map, set_key(config, path), value->where, value) !=
-                           RESULT_OK) {
+    if (map == NULL ||
+        config_node_add(config, map, set_key(config, path), value->where, value) != RESULT_OK) {
         return config_fail(config, name, RESULT_TOO_LARGE, "too many keys");
     }
     map = config_node_split_keys(config, map);
@@ -243,9 +243,9 @@ static enum result fetch_env(struct config *config, struct bytes name, const cha
     if (value == NULL && dash == SIZE_MAX) {
         config_warn(config, where, "environment variable \"%s\" is not set: read as null", key);
         *node = config_node_new(config, CONFIG_NULL, where);
-        return *node != NULL ? RESULT_OK
-                             : config_fail(config, where, RESULT_TOO_LARGE,
-                                           "the configuration is too large");
+        return *node != NULL
+                   ? RESULT_OK
+                   : config_fail(config, where, RESULT_TOO_LARGE, "the configuration is too large");
     }
     struct bytes text = value != NULL ? bytes_from_text(value) : fallback;
     return value_from_text(config, where, text, where, node);

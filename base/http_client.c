@@ -27,6 +27,7 @@
 #define CALL_MAGIC MAGIC('H', 'C', 'A', 'L')
 #define CONNECTIONS_DEFAULT 8
 #define IDLE_TIMEOUT_DEFAULT_NS (90 * NS_PER_S)
+#define TIMEOUT_MAX_NS (86400 * NS_PER_S)
 #define RESPONSE_BYTES_DEFAULT ((size_t)4 << 20)
 #define CONNECTION_LIFETIME_S 300L
 #define UPLOAD_BUFFER_BYTES (256L << 10)
@@ -42,8 +43,8 @@ struct http_client {
     size_t in_flight;
     CURL *easies[EASY_POOL_MAX];  // idle handles
     size_t easy_count;
-    unsigned depth;           // entries from the loop that are on the stack
-    bool freeing;             // no new calls; memory goes when depth is 0 again
+    unsigned depth;  // entries from the loop that are on the stack
+    bool freeing;    // no new calls; memory goes when depth is 0 again
     char *user_agent, *proxy, *no_proxy, *server_name;
     struct tls_client_material tls;
     bool verify, tls13, http2;
@@ -63,11 +64,11 @@ struct http_call {
     void *arg;
     struct buffer body;
     size_t header_bytes;
-    bool too_large;           // our own cap stopped the transfer
+    bool too_large;  // our own cap stopped the transfer
     bool has_retry_after;
     uint64_t retry_after_ns;
     uint64_t started_ns;
-    enum result refused;      // not OK: never started; told when the deadline fires
+    enum result refused;  // not OK: never started; told when the deadline fires
     const char *refused_why;
     char error[CURL_ERROR_SIZE];
 };
@@ -459,7 +460,9 @@ static void set_connection(CURL *easy, const struct http_client *client)
     SET(easy, CURLOPT_HTTP_VERSION,
         client->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     SET(easy, CURLOPT_PIPEWAIT, client->http2 ? 1L : 0L);
-    SET(easy, CURLOPT_CONNECTTIMEOUT_MS, 86400000L);  // the call's deadline is the limit
+    SET(easy, CURLOPT_CONNECTTIMEOUT, 86400L);  // the call's deadline is the limit
+    // A call that ends while its name is looked up must not wait for the resolver's thread.
+    SET(easy, CURLOPT_QUICK_EXIT, 1L);
     SET(easy, CURLOPT_NOPROXY, client->no_proxy);
     if (client->proxy != NULL) {
         SET(easy, CURLOPT_PROXY, client->proxy);
@@ -498,12 +501,11 @@ static bool override_server_name(struct http_call *call, const char *url, struct
     char *port = NULL;
     char *plain_port = NULL;
     char *whole = NULL;
-    bool done =
-        parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        curl_url_set(parts, CURLUPART_HOST, call->client->server_name, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_URL, &whole, 0) == CURLUE_OK;
+    bool done = parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                curl_url_set(parts, CURLUPART_HOST, call->client->server_name, 0) == CURLUE_OK &&
+                curl_url_get(parts, CURLUPART_URL, &whole, 0) == CURLUE_OK;
     if (done) {
         bool named = curl_url_get(parts, CURLUPART_PORT, &plain_port, 0) == CURLUE_OK;
         buffer_printf(out, "Host: %s%s%s", host, named ? ":" : "", named ? plain_port : "");
@@ -577,8 +579,7 @@ static enum result call_set_up(struct http_call *call, const struct http_request
     if (!http_url_is_valid(bytes_from_text(request->url), &call->refused_why)) {
         return RESULT_FAIL;
     }
-    call->easy =
-        client->easy_count > 0 ? client->easies[--client->easy_count] : curl_easy_init();
+    call->easy = client->easy_count > 0 ? client->easies[--client->easy_count] : curl_easy_init();
     if (call->easy == NULL) {
         call->refused_why = "out of memory";
         return RESULT_RETRY;
@@ -631,9 +632,8 @@ struct http_call *http_client_send(struct http_client *client, const struct http
         call->refused_why = "out of memory";
     }
     uint64_t timeout_ns = call->refused == RESULT_OK ? request->timeout_ns : 0;
-    uint64_t now_ns = clock_mono_ns();
-    loop_set_timer(client->loop, &call->deadline,
-                   timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX);
+    timeout_ns = timeout_ns < TIMEOUT_MAX_NS ? timeout_ns : TIMEOUT_MAX_NS;
+    loop_set_timer(client->loop, &call->deadline, clock_mono_ns() + timeout_ns);
     return call;
 }
 
@@ -730,8 +730,8 @@ static enum result configure(struct http_client *client, const struct http_clien
     client->http2 = config->http2;
     client->connections_max =
         config->connections_max > 0 ? (long)config->connections_max : CONNECTIONS_DEFAULT;
-    client->idle_timeout_ns = config->idle_timeout_ns > 0 ? (uint64_t)config->idle_timeout_ns
-                                                          : IDLE_TIMEOUT_DEFAULT_NS;
+    client->idle_timeout_ns =
+        config->idle_timeout_ns > 0 ? (uint64_t)config->idle_timeout_ns : IDLE_TIMEOUT_DEFAULT_NS;
     client->response_bytes_max =
         config->response_bytes_max > 0 ? config->response_bytes_max : RESPONSE_BYTES_DEFAULT;
     client->user_agent = copy_text(bytes_from_text(config->user_agent));

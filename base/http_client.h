@@ -10,50 +10,50 @@
 #include "base/loop.h"
 #include "base/tls_client.h"
 
-#define HTTP_HEADER_BYTES_MAX ((size_t)64 << 10)           // of a response, interim ones included
+#define HTTP_HEADER_BYTES_MAX ((size_t)64 << 10)  // of a response, interim ones included
 #define HTTP_RETRY_AFTER_NS_MAX (UINT64_C(3600) * 1000000000)
 
 struct http_client;
 
 struct http_client_config {
-    const char *user_agent;         // NULL: none
-    int64_t connections_max;        // in all and per host; default 8
-    int64_t idle_timeout_ns;        // kept connections are closed after; default 90 s
-    size_t response_bytes_max;      // default 4 MiB
+    const char *user_agent;               // NULL: none
+    int64_t connections_max;              // in all and per host; default 8
+    int64_t idle_timeout_ns;              // kept connections are closed after; default 90 s
+    size_t response_bytes_max;            // default 4 MiB
     const struct tls_client_config *tls;  // borrowed until new returns; may be NULL
-    struct bytes proxy_url;         // empty: from the environment
-    bool http2;                     // offer h2 by ALPN
+    struct bytes proxy_url;               // empty: from the environment
+    bool http2;                           // offer h2 by ALPN
 };
 
 struct http_header {
-    const char *name, *value;       // a line feed in one fails the request
+    const char *name, *value;  // a line feed in one fails the request
 };
 
-struct http_request {               // all borrowed until `done` is called
-    const char *method;             // "POST", "GET", ...
+struct http_request {    // all borrowed until `done` is called
+    const char *method;  // "POST", "GET", ...
     const char *url;
     const struct http_header *headers;
     size_t header_count;
-    struct bytes body;              // sent with every method but GET and HEAD
-    uint64_t timeout_ns;            // whole transfer, waiting for a connection included
+    struct bytes body;    // sent with every method but GET and HEAD
+    uint64_t timeout_ns;  // whole transfer, waiting for a connection included
 };
 
-struct http_response {              // valid during the callback
+struct http_response {  // valid during the callback
     // OK: a status line and body arrived, whatever the status. RETRY: connection, time-out or
     // protocol failure. TOO_LARGE: response beyond a cap. FAIL: bad URL or header, certificate
     // refused. STOP: the client was freed.
     enum result result;
-    const char *error;              // sentence when result is not OK
-    int status;                     // 0 when no status line arrived
+    const char *error;  // sentence when result is not OK
+    int status;         // 0 when no status line arrived
     struct bytes body;
-    struct bytes content_type;      // empty when absent
+    struct bytes content_type;  // empty when absent
     bool has_retry_after;
-    uint64_t retry_after_ns;        // both forms (RFC 9110 10.2.3), from now on; at most 1 h
+    uint64_t retry_after_ns;  // both forms (RFC 9110 10.2.3), from now on; at most 1 h
     uint64_t elapsed_ns;
 };
 typedef void (*http_done_fn)(void *arg, const struct http_response *response);
 
-struct http_call;                   // one request in flight
+struct http_call;  // one request in flight
 
 // RESULT_FAIL: bad TLS material or proxy, with a sentence in `why`.
 enum result http_client_new(struct loop *loop, const struct http_client_config *config,

@@ -89,6 +89,21 @@ void loop_add_hook(struct loop *loop, struct loop_hook *hook)
     loop->hooks_want_more = true;  // what it drains may have been filled before it was here
 }
 
+void loop_remove_hook(struct loop *loop, struct loop_hook *hook)
+{
+    struct loop_hook **link = &loop->hooks;
+    while (*link != NULL && *link != hook) {
+        link = &(*link)->next;
+    }
+    if (*link == NULL) {
+        return;
+    }
+    *link = hook->next;
+    if (loop->hooks_end == &hook->next) {
+        loop->hooks_end = link;
+    }
+}
+
 enum result loop_watch(struct loop *loop, struct loop_fd *watch, uint32_t events)
 {
     CHECK(loop->magic == LOOP_MAGIC);

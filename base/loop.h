@@ -34,6 +34,7 @@ struct loop_hook {
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);  // closes no watched descriptor; accepts NULL
 void loop_add_hook(struct loop *loop, struct loop_hook *hook);
+void loop_remove_hook(struct loop *loop, struct loop_hook *hook);  // not from inside a hook
 // Watches watch->fd for `events`; again to change them; 0 stops watching. RESULT_RETRY when the
 // kernel refuses. EPOLLERR and EPOLLHUP are told unasked.
 enum result loop_watch(struct loop *loop, struct loop_fd *watch, uint32_t events) MUST_USE;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Binding: rows of a table against members of a map. Defaults are parsed from the rows' own text by
-// the same code as the file's values, so a default that breaks its own bounds cannot exist for long.
+// Binding: rows of a table against members of a map. Defaults are parsed from the rows' own text
+// by the same code as the file's values, so a default that breaks its own bounds does not live
+// long.
 //
 // Rows write through offsets into plain structs; a tree of setter calls was refused, since the rows
 // also are the documentation. Memory comes from the caller's arena and lives as long as the
@@ -26,8 +27,8 @@ struct binding {
     struct option_errors *errors;
 };
 
-static void append_line(struct buffer *out, const char *path, const char *where,
-                        const char *format, va_list args)
+static void append_line(struct buffer *out, const char *path, const char *where, const char *format,
+                        va_list args)
 {
     buffer_printf(out, "%s%s", path, path[0] != '\0' ? ": " : "");
     buffer_vprintf(out, format, args);
@@ -60,8 +61,8 @@ void option_error(struct option_errors *errors, const char *path, const struct c
     errors->count++;
 }
 
-void option_warning(struct option_errors *errors, const char *path,
-                    const struct config_node *node, const char *format, ...)
+void option_warning(struct option_errors *errors, const char *path, const struct config_node *node,
+                    const char *format, ...)
 {
     if (errors->warnings == NULL) {
         return;
@@ -73,12 +74,10 @@ void option_warning(struct option_errors *errors, const char *path,
 }
 
 static const char *const kind_names[] = {
-    [OPTION_BOOL] = "bool",         [OPTION_INT] = "int",
-    [OPTION_DOUBLE] = "float64",    [OPTION_DURATION] = "duration",
-    [OPTION_SIZE] = "size",         [OPTION_TEXT] = "string",
-    [OPTION_SECRET] = "string",     [OPTION_ENUM] = "string",
-    [OPTION_TEXTS] = "list",        [OPTION_TEXT_MAP] = "map",
-    [OPTION_GROUP] = "map",         [OPTION_MAP] = "map",
+    [OPTION_BOOL] = "bool",         [OPTION_INT] = "int",     [OPTION_DOUBLE] = "float64",
+    [OPTION_DURATION] = "duration", [OPTION_SIZE] = "size",   [OPTION_TEXT] = "string",
+    [OPTION_SECRET] = "string",     [OPTION_ENUM] = "string", [OPTION_TEXTS] = "list",
+    [OPTION_TEXT_MAP] = "map",      [OPTION_GROUP] = "map",   [OPTION_MAP] = "map",
     [OPTION_NODE] = "any",
 };
 
@@ -100,8 +99,8 @@ static void type_error(const struct binding *binding, const struct option *row,
         error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got a %s",
                  row->key, type, config_kind(node) == CONFIG_MAP ? "map" : "list");
     } else if (config_kind(node) == CONFIG_NULL || secret) {
-        error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got %s",
-                 row->key, type, secret ? "something else" : "null");
+        error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got %s", row->key,
+                 type, secret ? "something else" : "null");
     } else {
         error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got \"%.*s\"",
                  row->key, type, BYTES_PRINTF(bytes_slice(config_text(node), 0, 100)));
@@ -138,8 +137,7 @@ static void bounds_error(const struct binding *binding, const struct option *row
                  "'%s' must be at least %s, got %.*s", row->key, min, BYTES_PRINTF(got));
     } else {
         error_at(binding->errors, binding->path, config_where(node),
-                 "'%s' must be between %s and %s, got %.*s", row->key, min, max,
-                 BYTES_PRINTF(got));
+                 "'%s' must be between %s and %s, got %.*s", row->key, min, max, BYTES_PRINTF(got));
     }
 }
 
@@ -169,9 +167,9 @@ static enum parsed put_integer(const struct option *row, void *field, struct val
 {
     int64_t number = 0;
     bool parsed = row->kind == OPTION_DURATION ? duration_parse(value.text, &number)
-                  : row->kind == OPTION_SIZE   ? size_parse(value.text, &number)
-                                               : !value.quoted &&
-                                                   bytes_to_i64(bytes_trim(value.text), &number);
+                  : row->kind == OPTION_SIZE
+                      ? size_parse(value.text, &number)
+                      : !value.quoted && bytes_to_i64(bytes_trim(value.text), &number);
     if (!parsed) {
         return PARSED_WRONG_TYPE;
     }
@@ -290,8 +288,7 @@ static bool node_is_text(const struct config_node *node)
            (config_has_text(node) && config_text(node).len > 0);
 }
 
-static void put_texts(const struct binding *binding, void *field, struct bytes *items,
-                      size_t count)
+static void put_texts(const struct binding *binding, void *field, struct bytes *items, size_t count)
 {
     struct option_texts texts = {.items = items, .count = count};
     if (count > 0 && items == NULL) {
@@ -552,8 +549,8 @@ static unsigned distance(struct bytes a, const char *b)
     return row[b_len];
 }
 
-static void unknown_key(const struct binding *binding, const struct option *rows,
-                        struct bytes key, const char *where)
+static void unknown_key(const struct binding *binding, const struct option *rows, struct bytes key,
+                        const char *where)
 {
     const char *nearest = NULL;
     unsigned best = key.len < 4 ? 2 : 3;  // at most one edit in a short word, two in others
@@ -610,8 +607,7 @@ static void bind_rows(const struct binding *binding, const struct option *rows,
 {
     put_defaults(binding, rows, target);
     for (const struct option *row = rows; row->key != NULL; row++) {
-        const struct config_node *value =
-            row->key[0] != '\0' ? config_get(node, row->key) : NULL;
+        const struct config_node *value = row->key[0] != '\0' ? config_get(node, row->key) : NULL;
         if ((row->flags & OPTION_F_REQUIRED) != 0 && row_is_missing(row, value)) {
             error_at(binding->errors, binding->path, config_where(value != NULL ? value : node),
                      "'%s' must be set", row->key);

@@ -199,8 +199,10 @@ void duration_format(int64_t ns, char out[OPTION_UNITS_TEXT_MAX])
 void size_format(int64_t bytes, char out[OPTION_UNITS_TEXT_MAX])
 {
     static const struct unit units[] = {
-        {"TiB", INT64_C(1) << 40}, {"GiB", INT64_C(1) << 30},
-        {"MiB", INT64_C(1) << 20}, {"KiB", INT64_C(1) << 10},
+        {"TiB", INT64_C(1) << 40},
+        {"GiB", INT64_C(1) << 30},
+        {"MiB", INT64_C(1) << 20},
+        {"KiB", INT64_C(1) << 10},
     };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (bytes >= units[i].scale && bytes % units[i].scale == 0) {

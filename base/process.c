@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drawn on first use: whoever comes first sets it, everybody else takes what was set. Refused: the
-// process id and start time, which containers repeat.
+// The number that tells this process from every other one. It is drawn on first use: whoever comes
+// first sets it, everybody else takes what was set. Refused: the process id and start time, which
+// containers repeat.
 //
 // Process-wide state: the id, written once. Any thread.
 #include "base/process.h"
 
-#include "base/random.h"
-
 #include <stdatomic.h>
+
+#include "base/random.h"
 
 static _Atomic uint64_t instance_id;
 

@@ -21,9 +21,14 @@
 #include "base/file.h"
 
 #define ROW(name, type, sentence)                                                                  \
-    {.key = #name, .kind = (type), .offset = offsetof(struct tls_client_config, name),             \
-     .doc = (sentence)}
-#define ROW_IGNORED(name) {.key = (name), .kind = OPTION_NODE, .flags = OPTION_F_IGNORED}
+    {                                                                                              \
+        .key = #name, .kind = (type), .offset = offsetof(struct tls_client_config, name),          \
+        .doc = (sentence)                                                                          \
+    }
+#define ROW_IGNORED(name)                                                                          \
+    {                                                                                              \
+        .key = (name), .kind = OPTION_NODE, .flags = OPTION_F_IGNORED                              \
+    }
 
 const struct option tls_client_options[] = {
     ROW(insecure, OPTION_BOOL, "Plain text instead of TLS; a URL's scheme wins."),
@@ -65,8 +70,7 @@ static enum result load_part(struct bytes file, struct bytes pem, const char *na
     }
     buffer_append_bytes(out, pem);
     if (file.len == 0) {
-        return buffer_status(out) == RESULT_OK ? RESULT_OK
-                                               : fail(why, why_len, name, "too large");
+        return buffer_status(out) == RESULT_OK ? RESULT_OK : fail(why, why_len, name, "too large");
     }
     char path[4096];
     snprintf(path, sizeof path, "%.*s", BYTES_PRINTF(file));
@@ -126,8 +130,7 @@ static EVP_PKEY *parse_key(const struct buffer *pem)
     return key;
 }
 
-static enum result check_pair(const struct tls_client_material *material, char *why,
-                              size_t why_len)
+static enum result check_pair(const struct tls_client_material *material, char *why, size_t why_len)
 {
     if (material->cert.len == 0 && material->key.len == 0) {
         return RESULT_OK;

@@ -14,7 +14,7 @@ struct tls_client_config {
     bool insecure_skip_verify;  // TLS without checking the server's certificate
     struct bytes server_name_override;
     struct bytes ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem;
-    struct bytes min_version;   // "1.2" | "1.3"; empty is "1.2"
+    struct bytes min_version;  // "1.2" | "1.3"; empty is "1.2"
 };
 extern const struct option tls_client_options[];  // rows for struct tls_client_config
 
@@ -22,8 +22,8 @@ struct tls_client_material {  // PEM texts; empty where nothing was configured
     struct buffer ca, cert, key;
 };
 
-// Reads files, takes PEM texts, checks that they parse and that key and certificate belong together.
-// RESULT_FAIL with a sentence in `why` otherwise; nothing is left to release then.
+// Reads files, takes PEM texts, checks that they parse and that key and certificate belong
+// together. RESULT_FAIL with a sentence in `why` otherwise; nothing is left to release then.
 enum result tls_client_load(const struct tls_client_config *config,
                             struct tls_client_material *material, char *why,
                             size_t why_len) MUST_USE;
