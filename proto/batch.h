@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// A batch is one immutable OTLP request: received once, kept once, looked at through views, leaving
+// once. Two counts: *views* (somebody still reads the bytes; at zero the memory is recycled) and
+// *debts* (something acknowledged is still owed; at zero the journal entry is erased; nothing is
+// journalled yet, the count is kept all the same). Copying out moves views and never pays a debt:
+// a detached copy keeps its origin's struct, not its bytes, and owes and pays there. Counts are
+// atomic and taken once per (batch, owner), never per span. The last release pushes the batch onto
+// its home thread's return list; only the home recycles. References that outlive a turn are
+// (batch id, offset, length).
+//
+// A home belongs to one thread and recycles slabs (power-of-two sizes from 16 KiB) so that bodies do
+// not fault fresh pages; its free lists are bounded together. Bodies are charged to POOL_REQUESTS
+// while they grow and until they are recycled.
+#pragma once
+
+#include "base/account.h"
+#include "base/compression.h"
+#include "base/mailbox.h"
+#include "proto/otlp.h"
+
+struct batch_home;
+
+struct slab {               // growing memory for one body; moved into a batch by batch_seal
+    uint8_t *ptr;
+    size_t len, capacity;
+};
+
+struct batch {
+    uint32_t magic;
+    enum signal signal;
+    uint64_t id;                  // unique in the process, ascending
+    struct bytes body;            // serialised request, identity coding
+    struct bytes packed;          // the same as it came, when it came compressed and was kept; else empty
+    enum codec packed_codec;
+    uint64_t received_ns;         // monotonic
+    uint32_t item_count;          // sound items (metrics: data points), set by the first scan
+    atomic_uint views;
+    atomic_uint debts;
+    atomic_size_t live_bytes;     // bytes that some owner still needs
+    struct batch_home *home;
+    struct slab body_slab, packed_slab;
+    size_t charged_bytes;
+    struct batch *origin;         // of a detached copy: whose debts it owes and pays; else NULL
+    atomic_uint holds;            // of the struct: one for all views, one for each detached copy
+    struct mailbox_node returned; // on the home's return list
+};
+
+// `keep_bytes`: how much free memory the home may keep. The account may be NULL (tests, tools).
+struct batch_home *batch_home_new(struct account *account, size_t keep_bytes);
+// The home's thread gives up: batches still out are freed by whoever lets go last.
+void batch_home_close(struct batch_home *home);
+// Recycles what came back; call once per turn. Home's thread.
+void batch_home_sweep(struct batch_home *home);
+
+// Makes room for `more` bytes behind slab->len, charging as it grows (16 KiB, then doubling).
+// RESULT_SHED: the account refused, RESULT_TOO_LARGE: beyond 2 GiB; the slab is as it was. Home's
+// thread, or any one thread that has the home lent to it.
+enum result slab_grow(struct batch_home *home, struct slab *slab, size_t more) MUST_USE;
+void slab_drop(struct batch_home *home, struct slab *slab);
+// Wraps a foreign malloc'd buffer as a slab: takes the memory, trims and charges it to its length.
+// RESULT_SHED: refused, buffer untouched.
+enum result slab_adopt(struct batch_home *home, struct buffer *buffer, struct slab *slab) MUST_USE;
+
+// Makes a batch with one view (the caller's) and no debt. Takes both slabs (packed may be NULL or
+// empty). Never NULL.
+struct batch *batch_seal(struct batch_home *home, enum signal signal, struct slab *body,
+                         struct slab *packed, enum codec packed_codec, uint64_t received_ns);
+// A small batch on the heap, without a home: what Sidejudge makes itself (carriers, log records).
+// Copies `body`.
+struct batch *batch_make(enum signal signal, struct bytes body, uint64_t received_ns);
+// The same as a detached part of `origin`, which owes and pays for it.
+struct batch *batch_make_detached(struct batch *origin, struct bytes body);
+
+void batch_hold(struct batch *batch);        // one more view; any thread that has one
+void batch_release(struct batch **batch);    // gives a view back; nulls; any thread
+void batch_owe(struct batch *batch);         // one more debt; any thread that has a view
+void batch_pay(struct batch *batch);         // one debt less
+// An owner needs `bytes` less of the body. True when less than a quarter is still live and the body
+// is over 64 KiB: the owner should copy its part out (parcel_detach) and release. Any thread.
+bool batch_let_go(struct batch *batch, size_t bytes);

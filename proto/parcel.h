@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// What travels between components: a batch, which of its items, and the edits on them. `PARCEL_ALL`
+// without edits is *whole*: it leaves as the bytes it came in. Rendering is gathering byte ranges of
+// the batch under new length prefixes: unknown fields, schema_urls and the order of everything
+// survive. A container that loses its last item is left out; one that held none to begin with
+// stays, except with PARCEL_ONLY, which has just the containers of its items. A parcel has one owner
+// until it is given to exporters; from then on it is immutable and counted, one reference per exporter.
+#pragma once
+
+#include "base/arena.h"
+#include "proto/batch.h"
+#include "proto/scan.h"
+
+enum parcel_mode { PARCEL_ALL, PARCEL_ONLY, PARCEL_EXCEPT };
+
+enum edit_kind { EDIT_APPEND, EDIT_DELETE, EDIT_DELETE_PREFIX, EDIT_REPLACE };
+
+struct edit {                    // on the attributes of one item
+    struct edit *next;           // in order of addition, all items of the parcel
+    uint32_t item_at;
+    enum edit_kind kind;
+    struct bytes key;            // DELETE, REPLACE: the key; DELETE_PREFIX: the prefix
+    struct bytes fields;         // APPEND, REPLACE: serialised attribute fields with their tags
+};                               // (SPAN_ATTRIBUTES or LOG_ATTRIBUTES)
+
+#define PARCEL_EDIT_BYTES_MAX ((size_t)256 * 1024)
+
+struct parcel_link {             // the parcel's place in one exporter's inbox
+    struct mailbox_node node;    // first member
+    struct parcel *parcel;
+};
+
+struct parcel {
+    uint32_t magic;
+    enum parcel_mode mode;
+    struct batch *batch;         // one view
+    struct item_place *items;    // ONLY, EXCEPT: ascending by item_at; on the heap
+    uint32_t place_count;
+    uint32_t item_count;         // items that the parcel stands for (metrics: data points)
+    struct edit *edits, **edits_end;
+    struct arena memory;         // edits
+    size_t edit_bytes;           // of them in use, at most PARCEL_EDIT_BYTES_MAX
+    size_t charge_bytes;         // reserved for it at each exporter of its pipeline
+    const void *pipeline;        // the service's; opaque here
+    uint32_t stage;              // next processor of that pipeline
+    uint32_t exporters;          // bit set: exporters of the pipeline that hold a reservation for it
+    bool own;                    // Sidejudge's own product (carrier, log record): served from the
+                                 // reserved tenth of the queues
+    atomic_uint references;
+    struct mailbox_node node;    // for shard mailboxes, before it reaches exporters
+    uint32_t link_count;
+    struct parcel_link links[];  // one per exporter of the pipeline
+};
+
+// Takes one view of the batch (batch_hold is the caller's business: the view moves in). `places` are
+// copied and must ascend; NULL and 0 with PARCEL_ALL. item_count is set: with PARCEL_ALL from
+// batch->item_count, else by counting. Never NULL.
+struct parcel *parcel_new(struct batch *batch, enum parcel_mode mode,
+                          const struct item_place *places, uint32_t place_count,
+                          uint32_t link_count);
+void parcel_ref(struct parcel *parcel);
+void parcel_unref(struct parcel **parcel);    // any thread; the last one releases the batch
+bool parcel_is_whole(const struct parcel *parcel);
+
+// Edits; before the parcel is given to exporters; not of metrics. Copies. They apply in order of
+// addition: a delete takes away what came with the item and what was appended before it. RESULT_SHED
+// when the parcel's edit memory is used up.
+enum result parcel_append(struct parcel *parcel, uint32_t item_at, struct bytes fields) MUST_USE;
+enum result parcel_replace(struct parcel *parcel, uint32_t item_at, struct bytes key,
+                           struct bytes fields) MUST_USE;  // absent keys are added
+enum result parcel_delete(struct parcel *parcel, uint32_t item_at, struct bytes key) MUST_USE;
+enum result parcel_delete_prefix(struct parcel *parcel, uint32_t item_at,
+                                 struct bytes prefix) MUST_USE;
+
+// Visits the items that the parcel stands for, in order, until `visit` says false; views as stored
+// (edits not applied).
+void parcel_each(const struct parcel *parcel, scan_item_fn visit, void *arg);
+// Moves the items in `places` (ascending, a subset of what the parcel stands for) into a new parcel
+// on the same batch and of the same pipeline and stage, with their edits; `parcel` keeps the rest.
+// charge_bytes is split by rendered size. NULL when nothing would be left: then `parcel` itself is
+// what was asked for. Costs a walk over the request: split once with all places, not once for each.
+struct parcel *parcel_split(struct parcel *parcel, const struct item_place *places,
+                            uint32_t place_count);
+// Copies the rendered bytes into a batch of its own (whose debts stay with the old one) and lets the
+// old one go. Edits are applied, mode becomes PARCEL_ALL: places known before are void.
+void parcel_detach(struct parcel *parcel);
+
+// Rendering. The result is a serialised request; requests concatenate (repeated field 1 at top level).
+size_t parcel_rendered_size(const struct parcel *parcel);
+void parcel_render(const struct parcel *parcel, struct buffer *out);
+
+// Cuts a parcel into requests of at most bytes_max. An item that is larger alone is a piece of its
+// own. Containers' headers are repeated in each piece that has items of theirs.
+struct parcel_cutter {
+    const struct parcel *parcel;
+    uint32_t next_item;          // ordinal among the parcel's items
+};
+void parcel_cutter_begin(struct parcel_cutter *cutter, const struct parcel *parcel);
+// Appends the next piece to `out`: at least one item; false when nothing is left. `item_count` gets
+// the piece's items (metrics: data points).
+bool parcel_cutter_next(struct parcel_cutter *cutter, size_t bytes_max, struct buffer *out,
+                        uint32_t *item_count);
