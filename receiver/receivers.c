@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The visible array of receivers: a kind exists when it stands here. Refused: constructors that
+// register themselves, which nobody can read in one place. Immutable; any thread.
+#include "receiver/receivers.h"
+
+#include <stddef.h>
+
+const struct receiver_ops *const receivers[] = {
+    &otlp_receiver,
+    NULL,
+};

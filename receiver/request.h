@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// One HTTP request or gRPC call from its head to its reply, whatever transport it came by, and
+// the routes that say who handles it. Requests are recycled by their server: a steady stream of
+// them allocates nothing.
+//
+// Life: the transport (http1.c, http2.c) takes a request when a head begins, looks its route up,
+// asks route->admit, receives the body into `body`, and calls route->handle once. The handler
+// answers exactly once with request_reply, at once or later; from then on the request is not its
+// own any more. A client that goes away meanwhile only cuts the request's link to its transport:
+// the late reply is then dropped. All on the server's thread; a handler may hand the request's
+// memory to another thread between handle and reply.
+#pragma once
+
+#include "base/buffer.h"
+#include "proto/batch.h"
+#include "receiver/grpc.h"
+
+enum request_protocol { REQUEST_HTTP1, REQUEST_HTTP2, REQUEST_GRPC };
+enum {
+    REQUEST_ANY_HTTP = 1 << REQUEST_HTTP1 | 1 << REQUEST_HTTP2,
+    REQUEST_ONLY_GRPC = 1 << REQUEST_GRPC,
+};
+
+enum request_stage {
+    REQUEST_HEAD,     // the transport fills it
+    REQUEST_BODY,     // the transport receives the body
+    REQUEST_HANDLED,  // the handler has it and owes the reply
+    REQUEST_REPLIED,  // the transport sends the reply
+};
+
+#define REQUEST_HEADERS_MAX   100
+#define REQUEST_SCRATCH_BYTES 768
+
+struct request;
+struct server;
+struct http1;
+struct http2;
+
+struct http_route {
+    const char *method;    // "GET" (answers HEAD too), "POST"; NULL with gRPC, always POST
+    const char *path;      // exact; one that ends in "/*" takes everything under it
+    unsigned protocols;    // set of 1 << enum request_protocol
+    size_t body_max;       // bytes of the body as sent; beyond: 413 / RESOURCE_EXHAUSTED
+    void (*handle)(struct request *request);  // the body is complete: answer now or later
+    // The head is complete, no byte of the body was kept yet. False: it has answered, and the body
+    // is thrown away. Optional.
+    bool (*admit)(struct request *request);
+    // The transport cannot receive the body (TOO_LARGE, SHED, REJECT): must answer. NULL: plain
+    // text.
+    void (*refuse)(struct request *request, enum result result, const char *sentence);
+    void *arg;             // the handler's own
+};
+
+struct request_header {    // offsets into request->text
+    uint32_t name_at, name_len;
+    uint32_t value_at, value_len;
+};
+
+struct request {
+    uint32_t magic;
+    // What handlers read.
+    enum request_protocol protocol;
+    const struct http_route *route;
+    struct server *server;
+    uint64_t received_ns;      // loop time when the head was complete
+    uint64_t deadline_ns;      // from grpc-timeout; UINT64_MAX: none
+    struct slab body;          // as sent; gRPC: the message without prefix. May be moved out
+    bool message_is_packed;    // gRPC: the message's compressed flag
+    _Alignas(16) uint8_t scratch[REQUEST_SCRATCH_BYTES];  // the handler's, zeroed at first
+
+    // What the transports keep.
+    enum request_stage stage;
+    bool head_only;            // HEAD: the reply has no body
+    struct bytes method, path, query;  // into text
+    struct buffer text;        // the head's bytes
+    unsigned header_count;
+    struct http1 *http1;       // one of both while the client is there
+    struct http2 *http2;
+    struct request *next, **prev;      // the server's free list, or the streams of a connection
+    int32_t stream_id;         // HTTP/2
+    bool body_ended;           // HTTP/2: END_STREAM came
+    bool is_overlong;          // HTTP/2: the head is beyond its bounds
+    uint64_t heard_ns;         // HTTP/2: last sign of progress
+    bool is_watch;             // gRPC: a stream of messages that stays open
+    bool is_ending;            // gRPC: trailers follow what is in `reply`
+    int grpc_status;           // trailers
+    struct grpc_framer framer;
+    struct buffer reply;       // HTTP/2: body bytes not yet taken by the session
+    size_t reply_sent;
+    struct request_header headers[REQUEST_HEADERS_MAX];  // last: zeroed up to here
+};
+
+// The value of header `name` (lower case); empty when absent. The first of several.
+struct bytes request_header(const struct request *request, const char *name);
+bool request_has_header(const struct request *request, const char *name);
+// How often `name` stands in the head.
+unsigned request_header_count(const struct request *request, const char *name);
+// The value of `key` in the query, not percent-decoded; false when absent.
+bool request_query(const struct request *request, const char *key, struct bytes *value);
+// The path behind a "/*" route's prefix; empty for exact routes.
+struct bytes request_rest(const struct request *request);
+// "grpc" or "http": the metric label.
+const char *request_transport(const struct request *request);
+
+struct response {
+    int status;                  // HTTP; gRPC calls are always 200
+    int grpc_status;             // google.rpc.Code; HTTP ignores it
+    const char *content_type;    // HTTP; NULL when there is no body
+    struct bytes body;           // copied; gRPC: the message, sent when grpc_status is 0
+    struct bytes message;        // gRPC: grpc-message, percent-encoded here; copied
+    struct bytes details;        // gRPC: google.rpc.Status for grpc-status-details-bin; copied
+    uint32_t retry_after_s;      // HTTP: Retry-After; 0: none
+    const char *allow;           // HTTP: Allow, with 405
+    const char *accept_encoding; // HTTP: Accept-Encoding, with 415
+    bool close;                  // HTTP/1.1: the connection ends with this reply
+    bool watch;                  // gRPC: the stream stays open until the server drains
+};
+
+// Answers; exactly once. Copies everything. The request belongs to its transport (or to nobody)
+// afterwards.
+void request_reply(struct request *request, const struct response *response);
+// Answers with a sentence as text/plain, over gRPC as grpc-message.
+void request_reply_text(struct request *request, int status, int grpc_status, const char *text);
+// What the transports call when the body cannot be received: route->refuse, or text.
+void request_refuse(struct request *request, enum result result, const char *sentence);
+
+// Transports only: adds a header to the head being received; false at REQUEST_HEADERS_MAX or
+// when text is full.
+bool request_add_header(struct request *request, struct bytes name, struct bytes value);
+// Splits a request target into path and query; false for one that no server here can mean (RFC
+// 9112 3.2).
+bool request_set_target(struct request *request, struct bytes target);
+// The route of (protocol, method, path), or NULL; *allow gets the method of a route with the
+// same path, or NULL.
+const struct http_route *route_find(const struct http_route *routes, size_t count,
+                                    const struct request *request, const char **allow);
+// Makes room for `need` body bytes, and while at it for `want` >= need of them, but not for more
+// than 1 MiB ahead: a declared length is only a claim. RESULT_TOO_LARGE (body_max), RESULT_SHED.
+enum result request_grow(struct request *request, size_t need, uint64_t want) MUST_USE;
+const char *http_reason(int status);  // "Not Found"
