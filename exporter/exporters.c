@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The visible list of exporters, in the order in which `components` prints them. A new kind is a
+// file with one exported ops struct and a row here; there is no registration at start, so that the
+// list can be read.
+//
+// Constant; any thread.
+#include "exporter/exporters.h"
+
+const struct exporter_ops *const exporters[] = {
+    &otlp_http_exporter,
+#if SIDEJUDGE_WITH_GRPC
+    &otlp_grpc_exporter,
+#endif
+    &langfuse_exporter,
+    &phoenix_exporter,
+    &file_exporter,
+    &debug_exporter,
+    &nop_exporter,
+    NULL,
+};

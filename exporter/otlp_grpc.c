@@ -1,0 +1,724 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exporter `otlp_grpc` (alias otlp): OTLP over gRPC on gRPC core's C API, which brings the
+// resolver, balancing, reconnecting, TLS and deadlines. The only file that includes it. The
+// library is initialised on the exporter's own thread with the first request, where all signals
+// are blocked, so that its threads inherit that and a configuration without traffic costs nothing.
+// Bodies are compressed before core sees them: its own zlib costs 11 times as much.
+//
+// Threads: a completion thread of ours waits for core and posts each finished call to the mailbox
+// of the exporter; core's threads do no more than release a payload. Refused: core's retries,
+// which keep a copy of each message; zstd, which core cannot announce. Bounds: num_consumers
+// calls, 4 MiB of response, which is never inflated.
+#include "exporter/otlp_grpc.h"
+
+#include <ctype.h>
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/compression.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <grpc/slice.h>
+#include <grpc/support/log.h>
+#include <grpc/support/time.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/http_client.h"
+#include "base/process.h"
+#include "exporter/endpoint.h"
+#include "exporter/sender.h"
+#include "proto/otlp_status.h"
+
+#define TRANSPORT_MAGIC MAGIC('G', 'R', 'E', 'X')
+#define EXCHANGE_MAGIC MAGIC('G', 'R', 'C', 'L')
+#define REQUEST_BYTES_MAX ((size_t)4 << 20)
+#define RESPONSE_BYTES_MAX (4 << 20)
+#define PEM_BYTES_MAX ((size_t)1 << 20)
+#define HEADERS_MAX 33
+#define ARGS_MAX 20
+
+// --- configuration --------------------------------------------------------------------------
+
+enum {
+    COMPRESSION_GZIP, COMPRESSION_NONE, COMPRESSION_EMPTY, COMPRESSION_ZSTD, COMPRESSION_SNAPPY,
+};
+static const char *const compressions[] = {"gzip", "none", "", "zstd", "snappy", NULL};
+static const char *const balancers[] = {"round_robin", "pick_first", NULL};
+
+struct keepalive_config {
+    int64_t time_ns, timeout_ns;
+    bool permit_without_stream;
+};
+
+struct otlp_grpc_config {
+    struct bytes endpoint;
+    int compression;
+    int balancer;
+    struct option_pairs headers;
+    struct bytes authority;
+    struct tls_client_config tls;
+    struct keepalive_config keepalive;
+    bool keepalive_present;
+    int64_t timeout_ns;
+    struct retry_config retry;
+    struct queue_config queue;
+};
+
+static const struct option keepalive_options[] = {
+    {.key = "time", .kind = OPTION_DURATION, .fallback = "10s", .unit = "s", .min = 1,
+     .max = 86400, .offset = offsetof(struct keepalive_config, time_ns),
+     .doc = "Silence after which the connection is tested."},
+    {.key = "timeout", .kind = OPTION_DURATION, .fallback = "10s", .unit = "s", .min = 1,
+     .max = 86400, .offset = offsetof(struct keepalive_config, timeout_ns),
+     .doc = "Wait for the answer to a test."},
+    {.key = "permit_without_stream", .kind = OPTION_BOOL, .fallback = "false",
+     .offset = offsetof(struct keepalive_config, permit_without_stream),
+     .doc = "Test also while no request is in flight."},
+    {.key = NULL},
+};
+
+static const struct option otlp_grpc_options[] = {
+    {.key = "endpoint", .kind = OPTION_TEXT, .flags = OPTION_F_REQUIRED,
+     .offset = offsetof(struct otlp_grpc_config, endpoint),
+     .doc = "host:port, http:// (plaintext) or https:// before it, dns:///host:port, unix:path."},
+    {.key = "tls", .kind = OPTION_GROUP, .rows = tls_client_options,
+     .offset = offsetof(struct otlp_grpc_config, tls),
+     .doc = "On unless insecure is set or the endpoint begins with http://."},
+    {.key = "compression", .kind = OPTION_ENUM, .fallback = "gzip", .choices = compressions,
+     .offset = offsetof(struct otlp_grpc_config, compression), .doc = "gzip or none."},
+    {.key = "headers", .kind = OPTION_TEXT_MAP, .flags = OPTION_F_SECRET, .count_max = 32,
+     .offset = offsetof(struct otlp_grpc_config, headers), .doc = "Sent as metadata."},
+    {.key = "timeout", .kind = OPTION_DURATION, .fallback = "5s", .unit = "s", .min = 0.001,
+     .max = 3600, .offset = offsetof(struct otlp_grpc_config, timeout_ns),
+     .doc = "Deadline of one request."},
+    {.key = "authority", .kind = OPTION_TEXT,
+     .offset = offsetof(struct otlp_grpc_config, authority), .doc = "Overrides :authority."},
+    {.key = "balancer_name", .kind = OPTION_ENUM, .fallback = "round_robin", .choices = balancers,
+     .offset = offsetof(struct otlp_grpc_config, balancer),
+     .doc = "How requests are spread over the addresses of the host."},
+    {.key = "keepalive", .kind = OPTION_GROUP, .rows = keepalive_options,
+     .offset = offsetof(struct otlp_grpc_config, keepalive),
+     .present_offset = offsetof(struct otlp_grpc_config, keepalive_present),
+     .doc = "Off unless present."},
+    {.key = "retry_on_failure", .kind = OPTION_GROUP, .rows = retry_options,
+     .offset = offsetof(struct otlp_grpc_config, retry),
+     .doc = "What failed for now is sent again."},
+    {.key = "sending_queue", .kind = OPTION_GROUP, .rows = queue_options,
+     .offset = offsetof(struct otlp_grpc_config, queue),
+     .doc = "Between admission and the backend."},
+    {.key = "read_buffer_size", .kind = OPTION_SIZE, .flags = OPTION_F_IGNORED,
+     .doc = "No effect: gRPC core sizes its buffers."},
+    {.key = "write_buffer_size", .kind = OPTION_SIZE, .flags = OPTION_F_IGNORED,
+     .doc = "No effect: gRPC core sizes its buffers."},
+    {.key = "wait_for_ready", .kind = OPTION_BOOL, .flags = OPTION_F_IGNORED,
+     .doc = "No effect: what cannot be sent for now is retried."},
+    {.key = "user_agent", .kind = OPTION_TEXT, .flags = OPTION_F_IGNORED,
+     .doc = "No effect: Sidejudge names itself."},
+    {.key = NULL},
+};
+
+static void check_compression(const struct otlp_grpc_config *config,
+                              const struct config_node *node, const char *path,
+                              struct option_errors *errors)
+{
+    if (config->compression == COMPRESSION_ZSTD || config->compression == COMPRESSION_SNAPPY) {
+        option_error(errors, path, config_get(node, "compression"),
+                     "compression: %s is not available over gRPC here: use gzip, or otlp_http",
+                     compressions[config->compression]);
+    }
+}
+
+static void check_headers(const struct otlp_grpc_config *config, const struct config_node *node,
+                          const char *path, struct option_errors *errors)
+{
+    for (size_t i = 0; i < config->headers.count; i++) {
+        const struct option_pair *pair = &config->headers.items[i];
+        char name[128] = "";
+        for (size_t at = 0; at < pair->key.len && at < sizeof(name) - 1; at++) {
+            name[at] = (char)tolower(pair->key.ptr[at]);
+        }
+        grpc_slice value =
+            grpc_slice_from_static_buffer(pair->value.len > 0 ? pair->value.ptr
+                                                              : (const uint8_t *)"",
+                                          pair->value.len);
+        if (pair->key.len >= sizeof(name) || strncmp(name, "grpc-", 5) == 0 ||
+            strcmp(name, "sidejudge-hop") == 0 ||
+            !grpc_header_key_is_legal(grpc_slice_from_static_string(name)) ||
+            !grpc_header_nonbin_value_is_legal(value)) {
+            option_error(errors, path, config_get(node, "headers"),
+                         "headers: '%.*s' cannot be set here", BYTES_PRINTF(pair->key));
+        }
+    }
+}
+
+static void otlp_grpc_validate(const void *arg, const struct config_node *node, const char *path,
+                               struct option_errors *errors)
+{
+    const struct otlp_grpc_config *config = arg;
+    struct endpoint endpoint;
+    bool is_unix;
+    if (!endpoint_parse(config->endpoint, &endpoint)) {
+        option_error(errors, path, config_get(node, "endpoint"),
+                     "endpoint: expected host:port, got \"%.*s\"", BYTES_PRINTF(config->endpoint));
+        endpoint = (struct endpoint){.port = BYTES_LITERAL("0")};
+    }
+    is_unix = bytes_equal_text(endpoint.scheme, "unix");
+    if (endpoint.port.len == 0 && !is_unix) {
+        option_error(errors, path, config_get(node, "endpoint"),
+                     "endpoint: a port is missing in \"%.*s\"", BYTES_PRINTF(config->endpoint));
+    }
+    if (endpoint.path.len > 1 && !is_unix) {
+        option_error(errors, path, config_get(node, "endpoint"),
+                     "endpoint: gRPC has no path: remove \"%.*s\", or use otlp_http",
+                     BYTES_PRINTF(endpoint.path));
+    }
+    const struct config_node *tls = config_get(node, "tls");
+    if (config->tls.insecure_skip_verify) {
+        option_error(errors, path, config_get(tls, "insecure_skip_verify"),
+                     "tls::insecure_skip_verify is not available over gRPC: name the backend's "
+                     "certificate in tls::ca_file, or use otlp_http");
+    }
+    if (bytes_equal_text(config->tls.min_version, "1.3")) {
+        option_error(errors, path, config_get(tls, "min_version"),
+                     "tls::min_version: \"1.3\" cannot be enforced over gRPC: use otlp_http");
+    }
+    check_compression(config, node, path, errors);
+    check_headers(config, node, path, errors);
+    queue_validate(&config->queue, node, path, errors);
+}
+
+// --- the transport --------------------------------------------------------------------------
+
+struct grpc_transport {
+    uint32_t magic;
+    struct mailbox finished;         // from the completion thread
+    struct thread completion;
+    bool is_open;                    // core is initialised, the channel is there
+    grpc_channel *channel;
+    grpc_completion_queue *queue;
+    void *methods[SIGNAL_COUNT];
+    grpc_metadata headers[HEADERS_MAX];
+    size_t header_count;
+    // What the channel is made of.
+    char *target, *authority, *server_name, *user_agent;
+    char *ca_pem, *cert_pem, *key_pem;   // NULL: none
+    bool is_insecure, is_gzip, allows_proxy;
+    const char *balancer;
+    int64_t timeout_ns;
+    struct keepalive_config keepalive;
+    bool has_keepalive;
+    char *header_names[HEADERS_MAX], *header_values[HEADERS_MAX];
+};
+
+struct exchange {                    // one call
+    struct mailbox_node node;        // first: on the way from the completion thread
+    uint32_t magic;
+    struct shipment *shipment;       // NULL: cancelled
+    struct grpc_transport *transport;
+    grpc_call *call;
+    grpc_byte_buffer *request, *response;
+    grpc_metadata_array initial, trailing;
+    grpc_status_code status;
+    grpc_slice details;
+};
+
+static const char *const method_paths[SIGNAL_COUNT] = {
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+};
+
+static void completion_run(void *arg)
+{
+    struct grpc_transport *transport = arg;
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(
+            transport->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN) {
+            return;
+        }
+        if (event.type == GRPC_OP_COMPLETE) {
+            struct exchange *exchange = event.tag;
+            CHECK(exchange->magic == EXCHANGE_MAGIC);
+            mailbox_post(&transport->finished, &exchange->node);
+        }
+    }
+}
+
+static void core_log(gpr_log_func_args *args)
+{
+    log_line(args->severity == GPR_LOG_SEVERITY_ERROR ? LOG_WARN : LOG_DEBUG, "exporter/otlp_grpc",
+             "gRPC core", LOG_TEXT("text", args->message));
+}
+
+static void arg_int(grpc_arg *args, size_t *count, const char *key, int value)
+{
+    CHECK(*count < ARGS_MAX);
+    args[(*count)++] = (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key,
+                                  .value.integer = value};
+}
+
+static void arg_text(grpc_arg *args, size_t *count, const char *key, const char *value)
+{
+    CHECK(*count < ARGS_MAX);
+    if (value != NULL) {
+        args[(*count)++] = (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)key,
+                                      .value.string = (char *)(uintptr_t)value};
+    }
+}
+
+static size_t channel_args(const struct grpc_transport *transport, grpc_arg args[ARGS_MAX])
+{
+    size_t count = 0;
+    arg_int(args, &count, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RESPONSE_BYTES_MAX);
+    arg_int(args, &count, GRPC_ARG_ENABLE_RETRIES, 0);
+    arg_int(args, &count, GRPC_ARG_ENABLE_CHANNELZ, 0);
+    arg_int(args, &count, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arg_int(args, &count, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
+    arg_int(args, &count, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+    arg_int(args, &count, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+    arg_int(args, &count, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+    arg_int(args, &count, GRPC_ARG_ENABLE_HTTP_PROXY, transport->allows_proxy ? 1 : 0);
+    if (transport->is_gzip) {
+        arg_int(args, &count, GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, GRPC_COMPRESS_GZIP);
+    }
+    if (transport->has_keepalive) {
+        const struct keepalive_config *keepalive = &transport->keepalive;
+        arg_int(args, &count, GRPC_ARG_KEEPALIVE_TIME_MS, (int)(keepalive->time_ns / 1000000));
+        arg_int(args, &count, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                (int)(keepalive->timeout_ns / 1000000));
+        arg_int(args, &count, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS,
+                keepalive->permit_without_stream ? 1 : 0);
+        arg_int(args, &count, GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    }
+    arg_text(args, &count, GRPC_ARG_LB_POLICY_NAME, transport->balancer);
+    arg_text(args, &count, GRPC_ARG_PRIMARY_USER_AGENT_STRING, transport->user_agent);
+    arg_text(args, &count, GRPC_ARG_DEFAULT_AUTHORITY, transport->authority);
+    arg_text(args, &count, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, transport->server_name);
+    return count;
+}
+
+static grpc_channel_credentials *credentials_new(const struct grpc_transport *transport)
+{
+    if (transport->is_insecure) {
+        return grpc_insecure_credentials_create();
+    }
+    grpc_ssl_pem_key_cert_pair pair = {transport->key_pem, transport->cert_pem};
+    return grpc_ssl_credentials_create_ex(transport->ca_pem,
+                                          transport->key_pem != NULL ? &pair : NULL, NULL, NULL);
+}
+
+// With the first request. False: no thread to be had.
+static bool transport_open(struct grpc_transport *transport)
+{
+    if (transport->is_open) {
+        return true;
+    }
+    gpr_set_log_function(core_log);
+    gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    grpc_init();
+    transport->queue = grpc_completion_queue_create_for_next(NULL);
+    if (thread_start(&transport->completion, "ex:grpc", completion_run, transport) != RESULT_OK) {
+        grpc_completion_queue_shutdown(transport->queue);
+        grpc_completion_queue_destroy(transport->queue);
+        grpc_shutdown();
+        return false;
+    }
+    grpc_arg args[ARGS_MAX];
+    grpc_channel_args all = {channel_args(transport, args), args};
+    grpc_channel_credentials *credentials = credentials_new(transport);
+    transport->channel = grpc_channel_create(transport->target, credentials, &all);
+    grpc_channel_credentials_release(credentials);
+    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
+        transport->methods[i] =
+            grpc_channel_register_call(transport->channel, method_paths[i], NULL, NULL);
+    }
+    for (size_t i = 0; i < transport->header_count; i++) {
+        transport->headers[i] = (grpc_metadata){
+            .key = grpc_slice_from_static_string(transport->header_names[i]),
+            .value = grpc_slice_from_static_string(transport->header_values[i])};
+    }
+    transport->is_open = true;
+    return true;
+}
+
+// --- sending --------------------------------------------------------------------------------
+
+// Called by whichever of core's threads reads the bytes last.
+static void slice_done(void *arg)
+{
+    struct payload *payload = arg;
+    payload_release(&payload);
+}
+
+static grpc_byte_buffer *request_buffer(struct payload *payload)
+{
+    payload_hold(payload);
+    grpc_slice slice = grpc_slice_new_with_user_data(
+        (void *)(uintptr_t)(payload->wire.len > 0 ? payload->wire.ptr : (const uint8_t *)""),
+        payload->wire.len, slice_done, payload);
+    grpc_byte_buffer *buffer =
+        payload->codec == CODEC_GZIP
+            ? grpc_raw_compressed_byte_buffer_create(&slice, 1, GRPC_COMPRESS_GZIP)
+            : grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return buffer;
+}
+
+static void exchange_start(struct exchange *exchange, bool is_plain)
+{
+    const struct grpc_transport *transport = exchange->transport;
+    grpc_op ops[6];
+    memset(ops, 0, sizeof(ops));
+    ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    ops[0].data.send_initial_metadata.count = transport->header_count;
+    ops[0].data.send_initial_metadata.metadata = (grpc_metadata *)(uintptr_t)transport->headers;
+    ops[1].op = GRPC_OP_SEND_MESSAGE;
+    ops[1].flags = is_plain ? GRPC_WRITE_NO_COMPRESS : 0;
+    ops[1].data.send_message.send_message = exchange->request;
+    ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
+    ops[3].op = GRPC_OP_RECV_INITIAL_METADATA;
+    ops[3].data.recv_initial_metadata.recv_initial_metadata = &exchange->initial;
+    ops[4].op = GRPC_OP_RECV_MESSAGE;
+    ops[4].data.recv_message.recv_message = &exchange->response;
+    ops[5].op = GRPC_OP_RECV_STATUS_ON_CLIENT;
+    ops[5].data.recv_status_on_client.trailing_metadata = &exchange->trailing;
+    ops[5].data.recv_status_on_client.status = &exchange->status;
+    ops[5].data.recv_status_on_client.status_details = &exchange->details;
+    grpc_call_error error = grpc_call_start_batch(exchange->call, ops, 6, exchange, NULL);
+    CHECK(error == GRPC_CALL_OK);  // the only other answers are misuses of the API
+}
+
+static void grpc_send(void *arg, struct shipment *shipment)
+{
+    struct grpc_transport *transport = arg;
+    CHECK(transport->magic == TRANSPORT_MAGIC);
+    if (!transport_open(transport)) {
+        sender_answer(shipment,
+                      &(struct delivery_reply){.protocol = DELIVERY_GRPC,
+                                               .transport = RESULT_RETRY,
+                                               .text = BYTES_LITERAL("no thread for gRPC")});
+        return;
+    }
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    CHECK(exchange != NULL);
+    exchange->magic = EXCHANGE_MAGIC;
+    exchange->transport = transport;
+    exchange->shipment = shipment;
+    grpc_metadata_array_init(&exchange->initial);
+    grpc_metadata_array_init(&exchange->trailing);
+    exchange->details = grpc_empty_slice();
+    exchange->request = request_buffer(shipment->payload);
+    gpr_timespec deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                     gpr_time_from_nanos(transport->timeout_ns, GPR_TIMESPAN));
+    exchange->call = grpc_channel_create_registered_call(
+        transport->channel, NULL, GRPC_PROPAGATE_DEFAULTS, transport->queue,
+        transport->methods[shipment->signal], deadline, NULL);
+    shipment->call = exchange;
+    exchange_start(exchange, shipment->payload->codec == CODEC_NONE);
+}
+
+static void grpc_cancel(void *arg, struct shipment *shipment)
+{
+    (void)arg;
+    struct exchange *exchange = shipment->call;
+    CHECK(exchange->magic == EXCHANGE_MAGIC && exchange->shipment == shipment);
+    exchange->shipment = NULL;
+    shipment->call = NULL;
+    grpc_call_cancel(exchange->call, NULL);  // it still finishes, by way of the mailbox
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    grpc_metadata_array_destroy(&exchange->initial);
+    grpc_metadata_array_destroy(&exchange->trailing);
+    grpc_byte_buffer_destroy(exchange->request);
+    if (exchange->response != NULL) {
+        grpc_byte_buffer_destroy(exchange->response);
+    }
+    grpc_slice_unref(exchange->details);
+    grpc_call_unref(exchange->call);
+    exchange->magic = 0;
+    free(exchange);
+}
+
+// --- replies --------------------------------------------------------------------------------
+
+static struct bytes slice_view(const grpc_slice *slice)
+{
+    return bytes_from(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+}
+
+// The partial success of an OK, if there is one to be read. Compressed responses are let be.
+static void read_response(const struct exchange *exchange, struct delivery_reply *reply,
+                          struct otlp_partial *partial)
+{
+    grpc_byte_buffer *response = exchange->response;
+    grpc_byte_buffer_reader reader;
+    if (response == NULL || response->data.raw.compression != GRPC_COMPRESS_NONE ||
+        grpc_byte_buffer_length(response) == 0 ||
+        !grpc_byte_buffer_reader_init(&reader, response)) {
+        return;
+    }
+    grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    if (otlp_response_read(OTLP_PROTOBUF, exchange->shipment->signal, slice_view(&all), partial) ==
+        RESULT_OK) {
+        uint64_t count = partial->rejected_count;
+        reply->rejected_count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+        reply->text = bytes_from_text(partial->message);
+    }
+    grpc_slice_unref(all);
+}
+
+static void read_refusal(const struct exchange *exchange, struct delivery_reply *reply)
+{
+    reply->text = slice_view(&exchange->details);
+    for (size_t i = 0; i < exchange->trailing.count; i++) {
+        const grpc_metadata *trailer = &exchange->trailing.metadata[i];
+        struct otlp_refusal refusal;
+        if (!bytes_equal_text(slice_view(&trailer->key), "grpc-status-details-bin") ||
+            otlp_refusal_read(OTLP_PROTOBUF, slice_view(&trailer->value), &refusal) != RESULT_OK) {
+            continue;
+        }
+        if (refusal.has_retry_delay) {
+            reply->has_wait = true;
+            reply->wait_ns = refusal.retry_delay_ms * NS_PER_MS;
+        }
+    }
+}
+
+static bool grpc_turn(void *arg, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct grpc_transport *transport = arg;
+    struct mailbox_node *node;
+    while ((node = mailbox_take(&transport->finished)) != NULL) {
+        struct exchange *exchange = (struct exchange *)(void *)node;
+        CHECK(exchange->magic == EXCHANGE_MAGIC);
+        if (exchange->shipment != NULL) {
+            struct otlp_partial partial;
+            struct delivery_reply reply = {.protocol = DELIVERY_GRPC,
+                                           .code = (int)exchange->status};
+            if (exchange->status == GRPC_STATUS_OK) {
+                read_response(exchange, &reply, &partial);
+            } else {
+                read_refusal(exchange, &reply);
+            }
+            sender_answer(exchange->shipment, &reply);
+        }
+        exchange_free(exchange);
+    }
+    return !mailbox_doze(&transport->finished);
+}
+
+// --- life -----------------------------------------------------------------------------------
+
+static void grpc_close(void *arg)
+{
+    struct grpc_transport *transport = arg;
+    if (!transport->is_open) {
+        return;
+    }
+    transport->is_open = false;
+    grpc_completion_queue_shutdown(transport->queue);  // ends when the cancelled calls have
+    thread_join(&transport->completion);
+    (void)grpc_turn(transport, 0);
+    grpc_channel_destroy(transport->channel);
+    grpc_completion_queue_destroy(transport->queue);
+    grpc_shutdown();
+}
+
+static void grpc_free(void *arg)
+{
+    struct grpc_transport *transport = arg;
+    CHECK(transport->magic == TRANSPORT_MAGIC && !transport->is_open);
+    for (size_t i = 0; i < transport->header_count; i++) {
+        free(transport->header_names[i]);
+        free(transport->header_values[i]);
+    }
+    free(transport->target);
+    free(transport->authority);
+    free(transport->server_name);
+    free(transport->user_agent);
+    free(transport->ca_pem);
+    free(transport->cert_pem);
+    free(transport->key_pem);
+    transport->magic = 0;
+    free(transport);
+}
+
+static const struct transport_ops grpc_transport_ops = {.send = grpc_send,
+                                                        .cancel = grpc_cancel,
+                                                        .turn = grpc_turn,
+                                                        .close = grpc_close,
+                                                        .free = grpc_free};
+
+static char *text_of(struct bytes view)
+{
+    char *text = malloc(view.len + 1);
+    CHECK(text != NULL);
+    if (view.len > 0) {
+        memcpy(text, view.ptr, view.len);
+    }
+    text[view.len] = '\0';
+    return text;
+}
+
+static char *text_or_null(struct bytes view)
+{
+    return view.len > 0 ? text_of(view) : NULL;
+}
+
+// From the file or from the text; *pem stays NULL when neither is given.
+static enum result pem_load(struct bytes file, struct bytes text, char **pem, char *why,
+                            size_t why_len)
+{
+    *pem = text_or_null(text);
+    if (file.len == 0) {
+        return RESULT_OK;
+    }
+    char path[4096];
+    snprintf(path, sizeof(path), "%.*s", BYTES_PRINTF(file));
+    struct buffer content;
+    buffer_init(&content, PEM_BYTES_MAX);
+    enum result result = file_read(path, &content);
+    if (result == RESULT_OK) {
+        free(*pem);
+        *pem = text_of(buffer_view(&content));
+    } else {
+        snprintf(why, why_len, "%s cannot be read", path);
+        result = RESULT_FAIL;
+    }
+    buffer_fini(&content);
+    return result;
+}
+
+static void header_add(struct grpc_transport *transport, struct bytes name, struct bytes value)
+{
+    CHECK(transport->header_count < HEADERS_MAX);
+    char *lower = text_of(name);
+    for (char *at = lower; *at != '\0'; at++) {
+        *at = (char)tolower((unsigned char)*at);
+    }
+    transport->header_names[transport->header_count] = lower;
+    transport->header_values[transport->header_count++] = text_of(value);
+}
+
+static struct grpc_transport *transport_new(const struct component_env *env,
+                                            const struct otlp_grpc_config *config,
+                                            const struct endpoint *endpoint)
+{
+    struct grpc_transport *transport = calloc(1, sizeof(*transport));
+    CHECK(transport != NULL);
+    transport->magic = TRANSPORT_MAGIC;
+    bool is_http = bytes_equal_text(endpoint->scheme, "http");
+    bool is_https = bytes_equal_text(endpoint->scheme, "https");
+    bool is_ipv6 = bytes_find(endpoint->host, BYTES_LITERAL(":"), 0) != SIZE_MAX;
+    char target[1024];
+    snprintf(target, sizeof(target), is_ipv6 ? "[%.*s]:%.*s" : "%.*s:%.*s",
+             BYTES_PRINTF(endpoint->host), BYTES_PRINTF(endpoint->port));
+    bool is_bare = is_http || is_https || endpoint->scheme.len == 0;
+    transport->target = text_of(is_bare ? bytes_from_text(target) : config->endpoint);
+    transport->is_insecure = is_http || (config->tls.insecure && !is_https);
+    transport->is_gzip = config->compression == COMPRESSION_GZIP;
+    transport->allows_proxy = !endpoint_is_loopback(endpoint);
+    transport->balancer = balancers[config->balancer];
+    transport->timeout_ns = config->timeout_ns;
+    transport->keepalive = config->keepalive;
+    transport->has_keepalive = config->keepalive_present;
+    transport->authority = text_or_null(config->authority);
+    transport->server_name = text_or_null(config->tls.server_name_override);
+    transport->user_agent = text_or_null(bytes_from_text(env->user_agent));
+    char hop[17];
+    snprintf(hop, sizeof(hop), "%016llx", (unsigned long long)process_instance_id());
+    header_add(transport, BYTES_LITERAL("sidejudge-hop"), bytes_from_text(hop));
+    for (size_t i = 0; i < config->headers.count && i < HEADERS_MAX - 1; i++) {
+        header_add(transport, config->headers.items[i].key, config->headers.items[i].value);
+    }
+    return transport;
+}
+
+static enum result load_tls(struct grpc_transport *transport, const struct tls_client_config *tls,
+                            char *why, size_t why_len)
+{
+    if (transport->is_insecure) {
+        return RESULT_OK;
+    }
+    enum result result = pem_load(tls->ca_file, tls->ca_pem, &transport->ca_pem, why, why_len);
+    if (result == RESULT_OK) {
+        result = pem_load(tls->cert_file, tls->cert_pem, &transport->cert_pem, why, why_len);
+    }
+    if (result == RESULT_OK) {
+        result = pem_load(tls->key_file, tls->key_pem, &transport->key_pem, why, why_len);
+    }
+    if (result == RESULT_OK && (transport->cert_pem == NULL) != (transport->key_pem == NULL)) {
+        snprintf(why, why_len, "tls: a client certificate needs both cert_file and key_file");
+        result = RESULT_FAIL;
+    }
+    return result;
+}
+
+static enum result otlp_grpc_start(const struct component_env *env, const void *arg,
+                                   struct exporter **made, char *why, size_t why_len)
+{
+    const struct otlp_grpc_config *config = arg;
+    struct endpoint endpoint;
+    if (!endpoint_parse(config->endpoint, &endpoint) || endpoint_is_own(&endpoint, env)) {
+        snprintf(why, why_len, "the endpoint is malformed or one of Sidejudge's own listeners");
+        return RESULT_FAIL;
+    }
+    struct bytes secrets[SENDER_SECRETS_MAX];
+    size_t count = 0;
+    while (count < config->headers.count && count < SENDER_SECRETS_MAX) {
+        secrets[count] = config->headers.items[count].value;
+        count++;
+    }
+    struct sender_setup setup = {.queue = &config->queue,
+                                 .retry = &config->retry,
+                                 .codec = config->compression == COMPRESSION_GZIP ? CODEC_GZIP
+                                                                                  : CODEC_NONE,
+                                 .bytes_max = REQUEST_BYTES_MAX,
+                                 .secrets = secrets,
+                                 .secret_count = count};
+    struct exporter *exporter = NULL;
+    struct grpc_transport *transport = transport_new(env, config, &endpoint);
+    enum result result = load_tls(transport, &config->tls, why, why_len);
+    if (result == RESULT_OK) {
+        result = sender_new(env, &setup, &exporter, why, why_len);
+    }
+    if (result != RESULT_OK) {
+        grpc_free(transport);
+        return result;
+    }
+    mailbox_init(&transport->finished, SIZE_MAX, loop_wake, sender_loop(exporter));
+    result = sender_start(exporter, &grpc_transport_ops, transport, why, why_len);
+    if (result != RESULT_OK) {
+        sender_free(&exporter);
+    }
+    *made = exporter;
+    return result;
+}
+
+const struct exporter_ops otlp_grpc_exporter = {
+    .kind = {.type = "otlp_grpc",
+             .alias = "otlp",
+             .doc = "OTLP over gRPC, to any backend.",
+             .signals = 1U << SIGNAL_TRACES | 1U << SIGNAL_METRICS | 1U << SIGNAL_LOGS,
+             .options = otlp_grpc_options,
+             .config_size = sizeof(struct otlp_grpc_config),
+             .validate = otlp_grpc_validate},
+    .start = otlp_grpc_start,
+    .reserve = sender_reserve,
+    .release = sender_release,
+    .push = sender_push,
+    .drain = sender_drain,
+    .status = sender_status,
+    .free = sender_free,
+};
