@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of the metric families and the series made from them. Any thread.
+#include "processor/evaluation_metrics.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static const double hold_bounds[] = {0.005, 0.025, 0.1, 0.25, 0.5, 1,  1.5,     2,
+                                     3,     4,     5,   10,   30,  60, INFINITY};
+
+#define COUNTER(name_text, help_text)                                                              \
+    {                                                                                              \
+        .name = (name_text), .type = METRIC_COUNTER, .help = (help_text)                           \
+    }
+static const struct metric_family
+    targets = COUNTER("sidejudge_targets_total", "Interactions that were decided."),
+    own_attributes = COUNTER("sidejudge_incoming_own_attributes_total",
+                             "Spans that came with sidejudge.* attributes."),
+    without_content = COUNTER("sidejudge_spans_without_content_total",
+                              "Model and agent spans without captured content."),
+    late_spans = COUNTER("sidejudge_late_spans_total", "Spans of fragments that were decided."),
+    stale_names = COUNTER("sidejudge_stale_names_total", "Results for traces that are gone."),
+    carriers = COUNTER("sidejudge_carriers_total", "Carrier spans made for late scores."),
+    carriers_lost =
+        COUNTER("sidejudge_carriers_lost_total", "Carrier spans that found no room in the queues."),
+    records = COUNTER("sidejudge_records_total", "Log records made of scores and decisions."),
+    records_lost =
+        COUNTER("sidejudge_records_lost_total", "Log records that found no room in the queues."),
+    unindexed = COUNTER("sidejudge_unindexed_spans_total",
+                        "Spans that were not looked at because a trace or table was full."),
+    judge_cost = {.name = "sidejudge_judge_cost_usd",
+                  .type = METRIC_GAUGE,
+                  .help = "Spent on judge calls since start."},
+    open_traces = {.name = "sidejudge_open_traces",
+                   .type = METRIC_GAUGE,
+                   .help = "Traces that are being assembled."},
+    evidence_bytes = {.name = "sidejudge_evidence_bytes",
+                      .type = METRIC_GAUGE,
+                      .help = "Memory of open traces."},
+    judge_calls = {.name = "sidejudge_judge_gradings_total",
+                   .type = METRIC_COUNTER,
+                   .help = "Gradings by judges.",
+                   .labels = {"outcome"}},
+    decisions = {.name = "sidejudge_decisions_total",
+                 .type = METRIC_COUNTER,
+                 .help = "Interactions by the reason for grading them or not.",
+                 .labels = {"reason"}},
+    quality_signals = {.name = "sidejudge_quality_signals_total",
+                       .type = METRIC_COUNTER,
+                       .help = "Quality signals that fired.",
+                       .labels = {"signal"}},
+    scores = {.name = "sidejudge_scores_total",
+              .type = METRIC_COUNTER,
+              .help = "Scores by evaluator and label.",
+              .labels = {"evaluator", "label"}},
+    hold = {.name = "sidejudge_hold_seconds",
+            .type = METRIC_HISTOGRAM,
+            .help = "How long possible targets waited.",
+            .labels = {"graded"},
+            .bounds = hold_bounds};
+#undef COUNTER
+
+static struct metric *labelled(const struct metric_family *family, const char *value)
+{
+    const char *const values[] = {value};
+    return metric_series(family, values);
+}
+
+void evaluation_metrics_init(struct evaluation_metrics *metrics)
+{
+    metrics->targets = metric_plain(&targets);
+    metrics->own_attributes = metric_plain(&own_attributes);
+    metrics->without_content = metric_plain(&without_content);
+    metrics->late_spans = metric_plain(&late_spans);
+    metrics->stale_names = metric_plain(&stale_names);
+    metrics->carriers = metric_plain(&carriers);
+    metrics->carriers_lost = metric_plain(&carriers_lost);
+    metrics->records = metric_plain(&records);
+    metrics->records_lost = metric_plain(&records_lost);
+    metrics->unindexed = metric_plain(&unindexed);
+    metrics->judge_cost = metric_plain(&judge_cost);
+    metrics->open_traces = metric_plain(&open_traces);
+    metrics->evidence_bytes = metric_plain(&evidence_bytes);
+    metrics->judge_calls[0] = labelled(&judge_calls, "answered");
+    metrics->judge_calls[1] = labelled(&judge_calls, "failed");
+    for (size_t i = 0; i < DECISION_COUNT; i++) {
+        metrics->decisions[i] = labelled(&decisions, decision_label((enum decision)i));
+    }
+    for (size_t i = 0; i < QUALITY_SIGNAL_COUNT; i++) {
+        metrics->quality_signals[i] =
+            labelled(&quality_signals, quality_signal_label((enum quality_signal)i));
+    }
+    metrics->hold_graded = labelled(&hold, "true");
+    metrics->hold_ungraded = labelled(&hold, "false");
+}
+
+void evaluation_metrics_score(const char *evaluator, const char *label)
+{
+    const char *const values[] = {evaluator, label};
+    metric_add(metric_series(&scores, values), 1);
+}

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arrivals and completion. Every span of a trace is indexed, because a plain span may be the parent
+// that ties an agent to its models, and a plain root is what says that a fragment is over; evidence
+// is read only from spans that speak of models. One timer per trace stands for all its fragments.
+// Refused: a timer per fragment, since fragments are only known after parents are resolved.
+//
+// Bounds: 50,000 open traces per shard, evidence by POOL_EVIDENCE: at either limit the trace with
+// the oldest last span gives its evidence up and is decided `overload`. Thread: the shard's;
+// wants() any.
+#include "processor/evaluation_trace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "processor/grading.h"
+#include "proto/attribute.h"
+
+enum { CHARGE_STEP = 64 << 10, SCRATCH_TAKE_MAX = 4096 };
+
+static bool is_possible(const struct evaluation *evaluation, const struct item_view *view,
+                        const struct span_class *found)
+{
+    enum target_mode mode = (enum target_mode)evaluation->config->target;
+    if (found->own_evaluation || evaluation->config->hold_ns == 0) {
+        return false;
+    }
+    if (found->role != ROLE_LLM || mode != TARGET_AUTO) {
+        return target_is_possible(found->role, mode, false);
+    }
+    return learned_services_is_agentless(evaluation->services, dialect_service(view),
+                                         atomic_load(&evaluation->now_ns));
+}
+
+enum want evaluation_wants(const struct processor *processor, const struct item_view *view)
+{
+    struct evaluation *evaluation = evaluation_of(processor);
+    struct span_class found;
+    if (view->signal != SIGNAL_TRACES || !view->trace_id || !view->span_id) {
+        return WANT_NOTHING;
+    }
+    dialect_classify(view, &found);
+    if (found.role == ROLE_AGENT && !found.own_evaluation) {
+        learned_services_saw_agent(evaluation->services, dialect_service(view),
+                                   atomic_load(&evaluation->now_ns));
+    }
+    if (found.own_attributes && evaluation->config->trust_upstream) {
+        return WANT_LOOK;
+    }
+    return is_possible(evaluation, view, &found) ? WANT_TAKE : WANT_LOOK;
+}
+
+static bool give_up_one(struct evaluation_state *state, const struct trace *except);
+
+static void trace_charge(struct evaluation_state *state, struct trace *trace)
+{
+    size_t bytes = trace_bytes(trace);
+    int64_t grown = (int64_t)bytes - (int64_t)trace->charged_bytes;
+    state->evidence_used += (size_t)grown;
+    trace->charged_bytes = bytes;
+    atomic_fetch_add_explicit(&state->evaluation->evidence_bytes, grown, memory_order_relaxed);
+    if (!state->evaluation->account) {
+        return;
+    }
+    while (state->evidence_charged < state->evidence_used) {
+        if (account_charge(state->evaluation->account, POOL_EVIDENCE, CHARGE_STEP)) {
+            state->evidence_charged += CHARGE_STEP;
+        } else if (!give_up_one(state, trace)) {
+            return;  // nobody else to take from: the trace's own bound holds
+        }
+    }
+    while (state->evidence_charged >= state->evidence_used + 3 * (size_t)CHARGE_STEP) {
+        account_release(state->evaluation->account, POOL_EVIDENCE, CHARGE_STEP);
+        state->evidence_charged -= CHARGE_STEP;
+    }
+}
+
+static void remember(struct evaluation_state *state, const struct trace *trace)
+{
+    if (trace->target_count == 0) {
+        return;
+    }
+    struct decided_trace *decided = decided_traces_add(state->decided, &trace->id);
+    if (!decided) {
+        return;
+    }
+    for (const struct target *target = trace->targets; target; target = target->next) {
+        const struct span_id none = {{0}};
+        const struct trace_span *top = target->span->top;
+        decided_trace_add_target(decided, &target->span->id,
+                                 top->has_parent ? &top->parent_id : &none);
+    }
+    for (const struct trace_span *span = trace->spans; span; span = span->next) {
+        decided_trace_add_span(decided, &span->id);
+    }
+}
+
+static void trace_close(struct evaluation_state *state, struct trace *trace)
+{
+    remember(state, trace);
+    for (struct target *target = trace->targets, *next; target; target = next) {
+        next = target->next;
+        grade_free(&target->grade);
+        free(target);
+    }
+    trace->targets = NULL;
+    timers_cancel(state->env->timers, &trace->timer);
+    state->evidence_used -= trace->charged_bytes;
+    atomic_fetch_sub(&state->evaluation->evidence_bytes, (int64_t)trace->charged_bytes);
+    atomic_fetch_sub(&state->evaluation->open_traces, 1);
+    trace_table_remove(state->traces, trace);
+}
+
+void evaluation_trace_check(struct evaluation_state *state, struct trace_name name)
+{
+    struct trace *trace = trace_table_at(state->traces, name);
+    if (trace && trace->undecided_count == 0 && trace->judging_count == 0 &&
+        trace->held_count == 0) {
+        trace_close(state, trace);
+    }
+}
+
+static void span_decided(struct evaluation_state *state, struct trace *trace,
+                         struct trace_span *span)
+{
+    span->decided = true;
+    trace->undecided_count--;
+    if (span->held && (!span->target || span->target->state == TARGET_STATE_DECIDED) &&
+        span->held->state != HELD_MAY_GO) {
+        held_release(&state->holdings, span->held, false);
+    }
+}
+
+static void fragment_decide(struct evaluation_state *state, struct trace *trace,
+                            struct trace_span *top, enum target_event event)
+{
+    const struct evaluation_config *config = state->evaluation->config;
+    struct target_choice choice = {0};
+    if (!(config->inner == INNER_IGNORE && top->parent_remote)) {
+        targets_choose(trace, top, (enum target_mode)config->target, &choice);
+    }
+    if (trace->late && choice.whole && !top->local_root) {
+        choice.count = 0;  // stray model spans of a decided trace do not decide again
+    }
+    for (size_t i = 0; i < choice.count; i++) {
+        struct target *target = target_new(state, trace, choice.spans[i], &choice);
+        target_event(state, target, event, NULL);
+        grading_supersede(state, target);
+    }
+    for (struct trace_span *span = trace->spans; span; span = span->next) {
+        if (span->top == top && !span->decided) {
+            span_decided(state, trace, span);
+        }
+    }
+}
+
+static bool speaks_of_models(const struct trace *trace)
+{
+    for (const struct trace_span *span = trace->spans; span; span = span->next) {
+        if (span->role != ROLE_OTHER || span->evidence) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Late: its fragment was decided before it came.
+static void late_spans_go(struct evaluation_state *state, struct trace *trace)
+{
+    for (struct trace_span *span = trace->spans; span; span = span->next) {
+        if (!span->decided && span->top != span && span->top->decided) {
+            span_decided(state, trace, span);
+            atomic_fetch_add(&state->evaluation->late_spans, 1);
+            metric_add(state->evaluation->metrics.late_spans, 1);
+        }
+    }
+}
+
+static uint64_t fragments_decide(struct evaluation_state *state, struct trace *trace,
+                                 enum target_event event, uint64_t now_ns)
+{
+    const struct fragment_times times = {
+        .linger_ns = (uint64_t)state->evaluation->config->completion.linger_ns,
+        .idle_ns = (uint64_t)state->evaluation->config->completion.idle_ns,
+        .max_age_ns = (uint64_t)state->evaluation->config->completion.max_age_ns};
+    uint64_t next_ns = UINT64_MAX;
+    trace_resolve(trace);
+    late_spans_go(state, trace);
+    for (struct trace_span *span = trace->spans; span; span = span->next) {
+        if (span->decided || span->top != span) {
+            continue;
+        }
+        uint64_t due_ns = fragment_due_ns(trace, span, &times);
+        if (due_ns <= now_ns || event == TARGET_EVENT_GIVE_UP) {
+            fragment_decide(state, trace, span, event);
+        } else if (due_ns < next_ns) {
+            next_ns = due_ns;
+        }
+    }
+    return next_ns;
+}
+
+// A trace of plain spans has nothing to decide: it is forgotten when a root of it has come and
+// lingered.
+static bool plain_is_over(struct evaluation_state *state, const struct trace *trace,
+                          uint64_t now_ns)
+{
+    const struct evaluation_config *config = state->evaluation->config;
+    for (const struct trace_span *span = trace->spans; span; span = span->next) {
+        if (span->local_root &&
+            span->arrived_ns + (uint64_t)config->completion.linger_ns <= now_ns) {
+            return true;
+        }
+    }
+    return trace->last_span_ns + (uint64_t)config->completion.idle_ns <= now_ns;
+}
+
+static void trace_work(struct evaluation_state *state, struct trace *trace, enum target_event event,
+                       uint64_t now_ns)
+{
+    struct trace_name name = {trace->slot, trace->generation};
+    state->now_ns = now_ns;
+    uint64_t next_ns;
+    if (trace->held_count == 0 && trace->targets == NULL && !speaks_of_models(trace)) {
+        if (plain_is_over(state, trace, now_ns) || event == TARGET_EVENT_GIVE_UP) {
+            trace_close(state, trace);
+            return;
+        }
+        next_ns = trace->last_span_ns + (uint64_t)state->evaluation->config->completion.idle_ns;
+    } else {
+        next_ns = fragments_decide(state, trace, event, now_ns);
+    }
+    if (next_ns != UINT64_MAX) {
+        timers_set(state->env->timers, &trace->timer, next_ns);
+    } else {
+        timers_cancel(state->env->timers, &trace->timer);
+    }
+    if (trace->undecided_count == 0) {
+        trace_give_up_texts(trace);
+        trace_charge(state, trace);
+    }
+    evaluation_trace_check(state, name);
+}
+
+static void trace_due(struct timer *timer, void *arg, uint64_t now_ns)
+{
+    struct evaluation_state *state = arg;
+    CHECK(state->magic == EVALUATION_MAGIC);
+    struct trace *trace = (struct trace *)((char *)timer - offsetof(struct trace, timer));
+    trace_work(state, trace, TARGET_EVENT_COMPLETE, now_ns);
+    holdings_settle(&state->holdings, now_ns);
+}
+
+// The trace that has been silent longest and has something to give.
+static bool give_up_one(struct evaluation_state *state, const struct trace *except)
+{
+    struct trace *trace = trace_table_oldest(state->traces);
+    for (unsigned looked = 0; trace && looked < 256; looked++, trace = trace->newer) {
+        if (trace != except && trace->undecided_count > 0) {
+            trace_work(state, trace, TARGET_EVENT_GIVE_UP, state->now_ns);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct trace *trace_for(struct evaluation_state *state, const struct item_view *view,
+                               uint64_t now_ns)
+{
+    struct trace_id id;
+    memcpy(id.bytes, view->trace_id, sizeof(id.bytes));
+    struct trace *trace = trace_table_find(state->traces, &id);
+    if (trace) {
+        trace_table_touch(state->traces, trace);
+        return trace;
+    }
+    struct decided_trace *decided = decided_traces_find(state->decided, &id);
+    if (decided && view->parent_id) {
+        struct span_id parent;
+        memcpy(parent.bytes, view->parent_id, sizeof(parent.bytes));
+        if (decided_trace_has_span(decided, &parent)) {
+            struct span_id own;
+            memcpy(own.bytes, view->span_id, sizeof(own.bytes));
+            decided_trace_add_span(decided, &own);
+            atomic_fetch_add(&state->evaluation->late_spans, 1);
+            metric_add(state->evaluation->metrics.late_spans, 1);
+            return NULL;
+        }
+    }
+    trace = trace_table_add(state->traces, &id, now_ns);
+    if (!trace && give_up_one(state, NULL)) {
+        trace = trace_table_add(state->traces, &id, now_ns);
+    }
+    if (!trace) {
+        metric_add(state->evaluation->metrics.unindexed, 1);
+        return NULL;
+    }
+    trace->late = decided != NULL;
+    timer_init(&trace->timer, trace_due, state);
+    atomic_fetch_add(&state->evaluation->open_traces, 1);
+    return trace;
+}
+
+static void timer_arm(struct evaluation_state *state, struct trace *trace,
+                      const struct trace_span *span, uint64_t now_ns)
+{
+    const struct evaluation_config *config = state->evaluation->config;
+    uint64_t due_ns = now_ns + (uint64_t)(span->local_root ? config->completion.linger_ns
+                                                           : config->completion.idle_ns);
+    if (!timer_is_set(&trace->timer) || due_ns < trace->timer.at_ns) {
+        timers_set(state->env->timers, &trace->timer, due_ns);
+    }
+}
+
+static void dimensions_keep(struct evaluation_state *state, struct trace *trace,
+                            struct evidence *evidence, const struct item_view *view)
+{
+    const struct option_texts *dimensions = &state->evaluation->config->dimensions;
+    for (size_t i = 0; i < dimensions->count && i < DIMENSIONS_MAX; i++) {
+        const char *key = (const char *)dimensions->items[i].ptr;
+        struct any_view value;
+        if (!attribute_find(view->attributes, SPAN_ATTRIBUTES, key, &value) &&
+            !attribute_find(view->resource, RES_ATTRIBUTES, key, &value)) {
+            continue;
+        }
+        struct buffer text;
+        buffer_init(&text, 4096);
+        if (value.kind == ANY_KIND_STRING) {
+            buffer_append_bytes(&text, value.bytes);
+        } else {
+            any_write_json(&value, &text);
+        }
+        evidence->dimensions[i] = trace_keep(trace, buffer_view(&text), 128, &evidence->truncated);
+        buffer_fini(&text);
+    }
+}
+
+static void no_content_once(struct evaluation *evaluation, const struct item_view *view,
+                            const struct span_class *found, bool hidden)
+{
+    metric_add(evaluation->metrics.without_content, 1);
+    atomic_fetch_add(&evaluation->without_content, 1);
+    if (found->dialect < 0 ||
+        atomic_flag_test_and_set(&evaluation->said_no_content[found->dialect])) {
+        return;
+    }
+    log_line(LOG_WARN, evaluation->id,
+             hidden ? "a model span came with its content masked: it cannot be graded"
+                    : "a model span came without content: it cannot be graded",
+             LOG_BYTES("service.name", dialect_service(view)),
+             LOG_TEXT("dialect", dialects[found->dialect]->name),
+             LOG_TEXT("to_capture_content", dialects[found->dialect]->capture));
+}
+
+static void evidence_read(struct evaluation_state *state, struct trace *trace,
+                          struct trace_span *span, const struct item_view *view,
+                          const struct span_class *found)
+{
+    struct evaluation *evaluation = state->evaluation;
+    struct arena scratch;
+    struct reading *reading = malloc(sizeof(*reading));
+    CHECK(reading);
+    arena_init(&scratch, READING_SCRATCH_MAX);
+    reading_init(reading, &scratch);
+    dialect_read(view, found, reading);
+    if (found->role == ROLE_LLM && reading->question.len == 0 && reading->response.len == 0 &&
+        !reading->pending_tools) {
+        no_content_once(evaluation, view, found, reading->hidden);
+    }
+    if (trace_keep_reading(trace, span, reading)) {
+        struct evidence *evidence = span->evidence;
+        bool *cut = &evidence->truncated;
+        evidence->name = trace_keep(trace, view->name, 256, cut);
+        evidence->service = trace_keep(trace, dialect_service(view), 256, cut);
+        bool resource_cut = false;
+        if (view->resource.len <= 16384) {
+            evidence->resource = trace_keep(trace, view->resource, 16384, &resource_cut);
+        }
+        trace_random_of(&trace->id, view->trace_state, &evidence->random);
+        evidence->rule_matches = sampling_matches(&evaluation->plan.sampling, view);
+        dimensions_keep(state, trace, evidence, view);
+    }
+    arena_fini(&scratch);
+    free(reading);
+}
+
+// Indexes one span; NULL when it is not to be assembled (late, or no room).
+static struct trace_span *span_arrives(struct evaluation_state *state, const struct item_view *view,
+                                       uint64_t now_ns, struct trace **trace_out)
+{
+    struct span_class found;
+    if (!view->trace_id || !view->span_id || view->signal != SIGNAL_TRACES) {
+        return NULL;
+    }
+    struct trace *trace = trace_for(state, view, now_ns);
+    if (!trace) {
+        return NULL;
+    }
+    dialect_classify(view, &found);
+    if (found.own_attributes) {
+        metric_add(state->evaluation->metrics.own_attributes, 1);
+        found.own_evaluation |= state->evaluation->config->trust_upstream;
+    }
+    struct trace_span *span = trace_add(trace, view, &found, now_ns);
+    if (!span) {
+        metric_add(state->evaluation->metrics.unindexed, 1);
+        return NULL;
+    }
+    if (found.role != ROLE_OTHER || found.dialect >= 0) {
+        evidence_read(state, trace, span, view, &found);
+    }
+    timer_arm(state, trace, span, now_ns);
+    trace_charge(state, trace);
+    *trace_out = trace;
+    return span;
+}
+
+struct look {
+    struct evaluation_state *state;
+    uint64_t now_ns;
+};
+
+static bool look_item(void *arg, const struct item_view *view)
+{
+    struct look *look = arg;
+    struct trace *trace;
+    (void)span_arrives(look->state, view, look->now_ns, &trace);
+    return true;
+}
+
+static void turn_begin(struct evaluation_state *state, uint64_t now_ns)
+{
+    CHECK(state->magic == EVALUATION_MAGIC);
+    state->now_ns = now_ns;
+    atomic_store_explicit(&state->evaluation->now_ns, now_ns, memory_order_relaxed);
+}
+
+void evaluation_look(struct evaluation_state *state, const struct parcel *parcel, uint64_t now_ns)
+{
+    struct look look = {state, now_ns};
+    turn_begin(state, now_ns);
+    parcel_each(parcel, look_item, &look);
+    holdings_settle(&state->holdings, now_ns);
+}
+
+struct take {
+    struct evaluation_state *state;
+    uint64_t now_ns;
+    bool packed;
+    struct held_span *held;  // grows
+    uint32_t count, capacity;
+    struct item_place *gone;  // taken, but nothing to wait for
+    uint32_t gone_count, gone_capacity;
+};
+
+static void take_held(struct take *take, struct trace *trace, struct trace_span *span,
+                      const struct item_view *view)
+{
+    if (take->count == take->capacity) {
+        take->capacity = take->capacity ? take->capacity * 2 : 16;
+        take->held = realloc(take->held, take->capacity * sizeof(*take->held));
+        CHECK(take->held);
+    }
+    take->held[take->count++] = (struct held_span){
+        .span = span, .name = {trace->slot, trace->generation}, .place = view->place};
+    trace->held_count++;
+}
+
+static void take_gone(struct take *take, const struct item_view *view)
+{
+    if (take->packed) {
+        return;  // goes where the whole goes
+    }
+    if (take->gone_count == take->gone_capacity) {
+        take->gone_capacity = take->gone_capacity ? take->gone_capacity * 2 : 16;
+        take->gone = realloc(take->gone, take->gone_capacity * sizeof(*take->gone));
+        CHECK(take->gone);
+    }
+    take->gone[take->gone_count++] = view->place;
+}
+
+static bool take_item(void *arg, const struct item_view *view)
+{
+    struct take *take = arg;
+    struct trace *trace = NULL;
+    struct trace_span *span = span_arrives(take->state, view, take->now_ns, &trace);
+    struct span_class found;
+    dialect_classify(view, &found);
+    bool waits = span != NULL && is_possible(take->state->evaluation, view, &found);
+    if (waits) {
+        take_held(take, trace, span, view);
+    } else {
+        take_gone(take, view);
+    }
+    return true;
+}
+
+void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uint64_t now_ns)
+{
+    struct take take = {.state = state, .now_ns = now_ns};
+    turn_begin(state, now_ns);
+    take.packed = (*parcel)->mode == PARCEL_ALL && (*parcel)->batch->packed.len > 0;
+    parcel_each(*parcel, take_item, &take);
+    if (take.count > 0 && take.gone_count > 0) {
+        struct parcel *gone = parcel_split(*parcel, take.gone, take.gone_count);
+        CHECK(gone);
+        state->env->pass(state->env, &gone);
+    }
+    if (take.count > 0) {
+        holding_add(&state->holdings, parcel, take.held, take.count, take.packed, now_ns);
+    } else {
+        state->env->pass(state->env, parcel);
+    }
+    free(take.held);
+    free(take.gone);
+    holdings_settle(&state->holdings, now_ns);
+}

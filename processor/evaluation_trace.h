@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What arrives at `evaluation`, and when fragments are complete (DESIGN 3). On the shard's thread,
+// but for wants, which is asked on whatever thread scans.
+#pragma once
+
+#include "processor/evaluation_state.h"
+
+// processor_ops.wants: every span of a trace is looked at; possible targets are taken, so that they
+// can be held. Learns which services show agents.
+enum want evaluation_wants(const struct processor *processor, const struct item_view *view);
+// shard_ops.look and .take. A whole parcel that came compressed stays whole while it waits.
+void evaluation_look(struct evaluation_state *state, const struct parcel *parcel, uint64_t now_ns);
+void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uint64_t now_ns);
+// Closes the trace if nothing of it is open any more. A stale name is nothing.
+void evaluation_trace_check(struct evaluation_state *state, struct trace_name name);
