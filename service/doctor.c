@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `sidejudge doctor`: one line per thing that must be right, with the remedy where it is not: configuration, ports, backends reachable and authorised, judges
+// answering a canned transcript and what that cost, the budget in interactions a day, and whether content is seen (asked of the running process). Backends
+// are sent an empty OTLP request, which changes nothing there. Blocks for seconds; main thread of a command.
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "processor/evaluation.h"
+#include "processor/evaluation_config.h"
+#include "service/api_client.h"
+#include "service/commands.h"
+#include "service/wiring.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static unsigned wrong;
+
+static void say(bool good, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void say(bool good, const char *what, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    printf("%-5s %-34s ", good ? "ok" : "WRONG", what);
+    vprintf(format, args);
+    printf("\n");
+    fflush(stdout);
+    va_end(args);
+    wrong += !good;
+}
+
+// Can the port be opened here, or does a sidejudge hold it already?
+static void check_port(struct bytes endpoint, const char *what, bool running)
+{
+    char host[256];
+    size_t colon = endpoint.len;
+    while (colon > 0 && endpoint.ptr[colon - 1] != ':') {
+        colon--;
+    }
+    snprintf(host, sizeof(host), "%.*s", colon > 0 ? (int)colon - 1 : 0, (const char *)endpoint.ptr);
+    const char *port = (const char *)endpoint.ptr + colon;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    if (getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found) != 0) {
+        say(false, what, "%.*s is not an address; write host:port", BYTES_PRINTF(endpoint));
+        return;
+    }
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0) {
+        say(true, what, "%.*s is free", BYTES_PRINTF(endpoint));
+    } else if (errno == EADDRINUSE && running) {
+        say(true, what, "%.*s is held by the running sidejudge (or another process)", BYTES_PRINTF(endpoint));
+    } else {
+        say(false, what, "%.*s: %s; stop what holds it, or set another endpoint", BYTES_PRINTF(endpoint), strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    freeaddrinfo(found);
+}
+
+static void check_exporter(struct wiring *wiring, size_t index)
+{
+    const struct component_settings *component = &wiring->settings->exporters.items[index];
+    struct exporter *exporter = atomic_load(&wiring->exporters[index].exporter);
+    if (exporter == NULL) {
+        say(false, component->path, "%s", wiring->exporters[index].why);
+        return;
+    }
+    struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_NONE, clock_mono_ns());
+    struct parcel *parcel = parcel_new(batch, PARCEL_ALL, NULL, 0, 1);
+    const struct exporter_ops *ops = wiring->exporters[index].ops;
+    struct exporter_status status = {0};
+    if (ops->reserve(exporter, SIGNAL_TRACES, 0, 0, false) == RESULT_OK) {
+        ops->push(exporter, &parcel->links[0]);
+        ops->drain(exporter, clock_mono_ns() + 5 * NS_PER_S);
+    } else {
+        parcel_unref(&parcel);
+    }
+    ops->status(exporter, &status);
+    if (status.last_error[0] == '\0') {
+        say(true, component->path, "reachable and authorised (an empty request was accepted)");
+    } else {
+        say(false, component->path, "%s; check endpoint, headers and keys", status.last_error);
+    }
+}
+
+static void check_judges(const struct processor *evaluation)
+{
+    size_t count = 0;
+    const struct judge_config *judges = evaluation_judges(evaluation, &count);
+    if (count == 0) {
+        say(true, "judge", "none: deterministic evaluators only (set SIDEJUDGE_JUDGE or evaluation.judge)");
+    }
+    for (size_t i = 0; i < count; i++) {
+        char what[64], why[256], host[128];
+        struct judge_result result = {.cost_usd = 0};
+        snprintf(what, sizeof(what), "judge %.*s", (int)(judges[i].name.len < 40 ? judges[i].name.len : 40), (const char *)judges[i].name.ptr);
+        judge_host(&judges[i], host);
+        if (judge_probe(&judges[i], &result, why, sizeof(why)) == RESULT_OK) {
+            say(true, what, "%.*s at %s graded a canned transcript %.2f in %.1f s for %.5f USD", BYTES_PRINTF(judges[i].model),
+                host[0] != '\0' ? host : "loopback", result.score.value, (double)result.elapsed_ns / 1e9, result.cost_usd);
+        } else {
+            say(false, what, "%s; check key, model and endpoint", why);
+        }
+        const struct budget *budget = evaluation_budget(evaluation);
+        if (budget != NULL && result.cost_usd > 0) {
+            struct budget_status status;
+            budget_status(budget, &status, clock_mono_ns());
+            say(true, "budget", "%.2f USD a day pays for about %.0f such gradings a day", status.usd_per_day,
+                status.usd_per_day / result.cost_usd);
+        }
+    }
+}
+
+static bool check_running(const char *api)
+{
+    struct buffer body;
+    struct json_document *document = NULL;
+    char why[256];
+    buffer_init(&body, (size_t)4 << 20);
+    bool running = api_get(api, "/v1/status", &body, why, sizeof(why)) == RESULT_OK &&
+                   json_parse(buffer_view(&body), &document, NULL) == RESULT_OK;
+    if (running) {
+        const struct json_value *root = json_root(document);
+        int64_t spans = json_int(json_get(json_get(root, "received"), "spans"), 0);
+        const struct json_value *evaluation = json_get(root, "evaluation");
+        int64_t without = json_int(json_get(evaluation, "without_content"), 0);
+        say(spans > 0, "spans", "%" PRId64 " received%s", spans,
+            spans > 0 ? "" : "; point the agent here: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318");
+        say(without == 0, "content", "%" PRId64 " model spans without content%s", without,
+            without == 0 ? "" : "; set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY (OpenLLMetry: TRACELOOP_TRACE_CONTENT=true)");
+    } else {
+        say(true, "running process", "none at %s: what follows is checked from here", api);
+    }
+    json_free(&document);
+    buffer_fini(&body);
+    return running;
+}
+
+static void check_wiring(const struct settings *settings)
+{
+    struct account *account = account_new(account_detect_cap());
+    struct wiring wiring;
+    log_configure(LOG_ERROR, LOG_CONSOLE, 2);
+    (void)wiring_build(&wiring, settings, account, true);
+    for (size_t i = 0; i < settings->exporters.count; i++) {
+        if (settings->exporters.items[i].used) {
+            check_exporter(&wiring, i);
+        }
+    }
+    for (size_t i = 0; i < settings->processors.count; i++) {
+        const struct processor *processor = wiring.processors[i].processor;
+        if (processor == NULL && settings->processors.items[i].used) {
+            say(false, settings->processors.items[i].path, "%s", settings->processors.items[i].why);
+        } else if (processor != NULL && processor_is_evaluation(processor)) {
+            check_judges(processor);
+        }
+    }
+    wiring_drain(&wiring, clock_mono_ns() + NS_PER_S);
+    wiring_free(&wiring);
+    account_free(account);
+}
+
+int command_doctor(struct arguments *arguments)
+{
+    struct loaded loaded;
+    wrong = 0;
+    if (commands_load(arguments, &loaded) != RESULT_OK) {
+        fprintf(stderr, "Error: %s", buffer_text(&loaded.faults));
+        commands_unload(&loaded);
+        return 1;
+    }
+    say(loaded.fault_count == 0, "configuration", "%u faults%s%s", loaded.fault_count, loaded.fault_count > 0 ? ": " : "",
+        buffer_text(&loaded.faults));
+    bool running = check_running(arguments->api);
+    if (loaded.settings->health.enabled) {
+        check_port(loaded.settings->health.endpoint, "extensions::health_check", running);
+    }
+    check_port(BYTES_LITERAL("localhost:4317"), "port for OTLP/gRPC", running);
+    check_port(BYTES_LITERAL("localhost:4318"), "port for OTLP/HTTP", running);
+    check_wiring(loaded.settings);
+    commands_unload(&loaded);
+    printf("\n%s\n", wrong == 0 ? "all well" : "mend the lines marked WRONG");
+    return wrong == 0 ? 0 : 1;
+}
