@@ -162,32 +162,40 @@ static enum role first_role(const struct marks *marks)
     return ROLE_OTHER;
 }
 
+// Can this key say anything? The first four bytes reject nearly all keys of plain spans.
+static bool is_marker(struct bytes key)
+{
+    static const char markers[][5] = {"gen_", "open", "trac", "llm.", "side", "agen"};
+    uint32_t head, marker;
+    if (key.len < 8) {
+        return false;
+    }
+    memcpy(&head, key.ptr, sizeof(head));
+    for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++) {
+        memcpy(&marker, markers[i], sizeof(marker));
+        if (head == marker) {
+            return i > 0 || HAS(key, "gen_ai.");
+        }
+    }
+    return false;
+}
+
 void dialect_classify(const struct item_view *view, struct span_class *found)
 {
     struct marks marks = {0};
     struct attribute_walk walk;
-    struct attribute_view attribute;
+    struct attribute_view attribute = {0};
+    struct bytes pair;
     *found = (struct span_class){.dialect = -1};
     attribute_walk_begin(&walk, view->attributes, SPAN_ATTRIBUTES);
-    while (attribute_walk_next(&walk, &attribute)) {
-        if (attribute.key.len < 8) {
-            continue;
-        }
-        switch (attribute.key.ptr[0]) {
-        case 'g':
-            if (HAS(attribute.key, "gen_ai.")) {
+    while (attribute_walk_key(&walk, &attribute.key, &pair)) {
+        if (is_marker(attribute.key)) {
+            attribute.value = attribute_decode(pair);
+            if (attribute.key.ptr[0] == 'g') {
                 mark_genai(&marks, &attribute, found);
+            } else {
+                mark_other(&marks, &attribute, found);
             }
-            break;
-        case 'o':
-        case 't':
-        case 'l':
-        case 's':
-        case 'a':
-            mark_other(&marks, &attribute, found);
-            break;
-        default:
-            break;
         }
     }
     struct bytes scope = BYTES_NONE;

@@ -11,7 +11,6 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "proto/base64.h"
-#include "proto/otlp.h"
 
 void attribute_walk_begin(struct attribute_walk *walk, struct bytes fields, uint32_t number)
 {
@@ -49,6 +48,28 @@ bool attribute_walk_next(struct attribute_walk *walk, struct attribute_view *att
         }
     }
     return false;
+}
+
+bool attribute_walk_key_slow(struct attribute_walk *walk, struct bytes *key, struct bytes *pair)
+{
+    struct wire_field field;
+    struct attribute_view attribute;
+    while (wire_next(&walk->wire, &field)) {
+        if (field.number == walk->number && field.type == WIRE_LEN) {
+            pair_decode(field.bytes, &attribute);
+            *key = attribute.key;
+            *pair = field.bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct any_view attribute_decode(struct bytes pair)
+{
+    struct attribute_view attribute;
+    pair_decode(pair, &attribute);
+    return attribute.value;
 }
 
 bool attribute_find(struct bytes fields, uint32_t number, const char *key, struct any_view *value)

@@ -98,7 +98,7 @@ static size_t edits_of(struct render *render, uint32_t item_at, const struct edi
         render->edit_at++;
     }
     size_t count = 0;
-    *rows = render->edits + render->edit_at;
+    *rows = render->edit_count > 0 ? render->edits + render->edit_at : NULL;
     while (render->edit_at + count < render->edit_count &&
            (*rows)[count].edit->item_at == item_at) {
         count++;

@@ -28,7 +28,8 @@ struct wire_field {
 
 static inline struct wire wire_of(struct bytes view)
 {
-    return (struct wire){view.ptr, view.ptr + view.len};
+    // NULL and 0 is a view too, and adding even 0 to NULL is undefined.
+    return (struct wire){view.ptr, view.len > 0 ? view.ptr + view.len : view.ptr};
 }
 
 // At most 10 bytes and 64 bits; false leaves the cursor where it was.

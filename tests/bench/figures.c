@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `./dev bench`: the figures of DESIGN 9, one line each: name value unit. Every row runs a fixed amount of work through each server in turn, several rounds
-// interleaved, and prints the median CPU per span of the server's own process (user + system) and the median of the rounds' ratios to Sidejudge's. Refused:
-// rates (on a shared machine they measure the neighbours). What a row needs and cannot find (a peer) is a line that says so.
+// `./dev bench`: the figures of DESIGN 9, one line each: name value unit. Every row runs a fixed
+// amount of work through each server in turn, several rounds interleaved, and prints the median CPU
+// per span of the server's own process (user + system) and the median of the rounds' ratios to
+// Sidejudge's. Refused: rates (on a shared machine they measure the neighbours). What a row needs
+// and cannot find (a peer) is a line that says so.
 //
-// Environment: BENCH_SIDEJUDGE, BENCH_FORWARDER, BENCH_NGHTTPX, BENCH_COLLECTOR: programs; BENCH_ROUNDS (5).
-
-#include "load.h"
-#include "sink.h"
-#include "subject.h"
-
-#include "base/check.h"
-#include "base/clock.h"
+// Environment: BENCH_SIDEJUDGE, BENCH_FORWARDER, BENCH_NGHTTPX, BENCH_COLLECTOR: programs;
+// BENCH_ROUNDS (5).
 
 #include <arpa/inet.h>
 #include <math.h>
@@ -20,6 +16,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "tests/bench/load.h"
+#include "tests/bench/sink.h"
+#include "tests/bench/subject.h"
 
 #define ROUNDS_MAX 15
 #define SETTLE_NS (10 * NS_PER_S)
@@ -60,11 +62,13 @@ struct row {
     const char *encoding;
     bool gzip_out, merge;
     const char *processors;
-    unsigned subjects;             // set of 1 << enum subject_kind
-    bool per_request;              // the figure is per request, not per span
+    unsigned subjects;  // set of 1 << enum subject_kind
+    bool per_request;   // the figure is per request, not per span
 };
 
-#define EVERYBODY (1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_FORWARDER | 1U << SUBJECT_NGHTTPX | 1U << SUBJECT_COLLECTOR)
+#define EVERYBODY                                                                                  \
+    (1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_FORWARDER | 1U << SUBJECT_NGHTTPX |                   \
+     1U << SUBJECT_COLLECTOR)
 
 // Waits until nothing has reached the sink for 300 ms.
 static void settle(void)
@@ -80,19 +84,26 @@ static void settle(void)
 }
 
 // CPU microseconds per unit of one round; NAN when the peer is missing or failed requests.
-static double measure(const struct row *row, const struct workload *workload, enum subject_kind kind)
+static double measure(const struct row *row, const struct workload *workload,
+                      enum subject_kind kind)
 {
     struct subject subject;
-    const struct subject_config config = {.sink_port = sink_port(sink), .merge = row->merge, .gzip = row->gzip_out,
+    const struct subject_config config = {.sink_port = sink_port(sink),
+                                          .merge = row->merge,
+                                          .gzip = row->gzip_out,
                                           .processors = row->processors};
-    struct load_config load = {.workload = workload, .encoding = row->encoding, .connections = row->connections,
-                               .window = row->window, .distinct = 32};
+    struct load_config load = {.workload = workload,
+                               .encoding = row->encoding,
+                               .connections = row->connections,
+                               .window = row->window,
+                               .distinct = 32};
     struct load_result result;
     if (!subject_start(kind, &config, &subject)) {
         return NAN;
     }
     load.port = subject.port;
     load.requests = row->requests / 10 + row->connections;
+    sink_reset(sink);
     load_run(&load, &result);  // warm
     settle();
     sink_reset(sink);
@@ -102,10 +113,12 @@ static double measure(const struct row *row, const struct workload *workload, en
     settle();
     double cpu_us = (double)(subject_cpu_ns(&subject) - before) / 1e3;
     uint64_t expected = result.body_bytes;
-    bool complete = result.failed == 0 && (row->merge || row->encoding != NULL || sink_bytes(sink) >= expected);
+    bool complete =
+        result.failed == 0 && (row->merge || row->encoding != NULL || sink_bytes(sink) >= expected);
     if (!complete) {
-        printf("# %s: %s: %lu of %lu requests failed, %lu of %lu bytes arrived\n", row->name, subject_name(kind),
-               (unsigned long)result.failed, (unsigned long)row->requests, (unsigned long)sink_bytes(sink), (unsigned long)expected);
+        printf("# %s: %s: %lu of %lu requests failed, %lu of %lu bytes arrived\n", row->name,
+               subject_name(kind), (unsigned long)result.failed, (unsigned long)row->requests,
+               (unsigned long)sink_bytes(sink), (unsigned long)expected);
     }
     subject_stop(&subject);
     double units = (double)result.ok * (row->per_request ? 1 : row->spans);
@@ -119,7 +132,9 @@ static void run_row(const struct row *row)
     workload_init(&workload, row->kind, row->spans);
     for (unsigned round = 0; round < rounds; round++) {
         for (unsigned kind = 0; kind < SUBJECT_COUNT; kind++) {
-            cpu[kind][round] = (row->subjects & 1U << kind) != 0 ? measure(row, &workload, (enum subject_kind)kind) : NAN;
+            cpu[kind][round] = (row->subjects & 1U << kind) != 0
+                                   ? measure(row, &workload, (enum subject_kind)kind)
+                                   : NAN;
         }
     }
     const char *unit = row->per_request ? "us/request" : "us/span";
@@ -145,7 +160,8 @@ static void run_row(const struct row *row)
         }
         line(name, median(values, count), unit);
         if (kind != SUBJECT_SIDEJUDGE && ratios > 0) {
-            snprintf(name, sizeof(name), "%s.%s_over_sidejudge", row->name, subject_name((enum subject_kind)kind));
+            snprintf(name, sizeof(name), "%s.%s_over_sidejudge", row->name,
+                     subject_name((enum subject_kind)kind));
             line(name, median(ratio, ratios), "ratio");
         }
     }
@@ -153,18 +169,64 @@ static void run_row(const struct row *row)
 }
 
 static const struct row rows[] = {
-    {.name = "forward_512x383B", .kind = WORKLOAD_SMALL, .spans = 512, .requests = 2000, .connections = 4, .window = 1, .subjects = EVERYBODY},
-    {.name = "forward_llm_20KB", .kind = WORKLOAD_LLM, .spans = 1, .requests = 8000, .connections = 4, .window = 1, .subjects = EVERYBODY},
-    {.name = "one_span_serial", .kind = WORKLOAD_SMALL, .spans = 1, .requests = 8000, .connections = 1, .window = 1, .subjects = EVERYBODY,
+    {.name = "forward_512x383B",
+     .kind = WORKLOAD_SMALL,
+     .spans = 512,
+     .requests = 2000,
+     .connections = 4,
+     .window = 1,
+     .subjects = EVERYBODY},
+    {.name = "forward_llm_20KB",
+     .kind = WORKLOAD_LLM,
+     .spans = 1,
+     .requests = 8000,
+     .connections = 4,
+     .window = 1,
+     .subjects = EVERYBODY},
+    {.name = "one_span_serial",
+     .kind = WORKLOAD_SMALL,
+     .spans = 1,
+     .requests = 8000,
+     .connections = 1,
+     .window = 1,
+     .subjects = EVERYBODY,
      .per_request = true},
-    {.name = "one_span_serial_merged", .kind = WORKLOAD_SMALL, .spans = 1, .requests = 8000, .connections = 1, .window = 1, .merge = true,
-     .subjects = 1U << SUBJECT_SIDEJUDGE, .per_request = true},
-    {.name = "one_span_pipelined_merged", .kind = WORKLOAD_SMALL, .spans = 1, .requests = 200000, .connections = 4, .window = 64, .merge = true,
-     .subjects = 1U << SUBJECT_SIDEJUDGE, .per_request = true},
-    {.name = "gzip_whole_512x383B", .kind = WORKLOAD_SMALL, .spans = 512, .requests = 2000, .connections = 4, .window = 1, .encoding = "gzip",
-     .gzip_out = true, .subjects = 1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_COLLECTOR},
-    {.name = "gzip_agent_64x20KB_2pc_picked", .kind = WORKLOAD_AGENT, .spans = 64, .requests = 200, .connections = 2, .window = 1,
-     .encoding = "gzip", .gzip_out = true, .processors = "{evaluation: {sampling: {baseline: 0.02}, completion: {linger: 100ms}}}",
+    {.name = "one_span_serial_merged",
+     .kind = WORKLOAD_SMALL,
+     .spans = 1,
+     .requests = 8000,
+     .connections = 1,
+     .window = 1,
+     .merge = true,
+     .subjects = 1U << SUBJECT_SIDEJUDGE,
+     .per_request = true},
+    {.name = "one_span_pipelined_merged",
+     .kind = WORKLOAD_SMALL,
+     .spans = 1,
+     .requests = 200000,
+     .connections = 4,
+     .window = 64,
+     .merge = true,
+     .subjects = 1U << SUBJECT_SIDEJUDGE,
+     .per_request = true},
+    {.name = "gzip_whole_512x383B",
+     .kind = WORKLOAD_SMALL,
+     .spans = 512,
+     .requests = 2000,
+     .connections = 4,
+     .window = 1,
+     .encoding = "gzip",
+     .gzip_out = true,
+     .subjects = 1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_COLLECTOR},
+    {.name = "gzip_agent_64x20KB_2pc_picked",
+     .kind = WORKLOAD_AGENT,
+     .spans = 64,
+     .requests = 200,
+     .connections = 2,
+     .window = 1,
+     .encoding = "gzip",
+     .gzip_out = true,
+     .processors = "{evaluation: {sampling: {baseline: 0.02}, completion: {linger: 100ms}}}",
      .subjects = 1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_COLLECTOR},
 };
 
@@ -196,7 +258,8 @@ static void run_idle(enum subject_kind kind)
     line(name, median(start, count), "ms");
 }
 
-// Paced requests: when the sink has them, with the server in between and without it, and when the client heard OK.
+// Paced requests: when the sink has them, with the server in between and without it, and when the
+// client heard OK.
 static void run_latency(void)
 {
     struct workload workload;
@@ -208,7 +271,11 @@ static void run_latency(void)
         note("latency: sidejudge did not start");
         return;
     }
-    struct load_config load = {.workload = &workload, .connections = 2, .window = 1, .port = subject.port, .requests = 4000};
+    struct load_config load = {.workload = &workload,
+                               .connections = 2,
+                               .window = 1,
+                               .port = subject.port,
+                               .requests = 4000};
     load_run(&load, &through);
     double capacity = (double)through.ok * 1e9 / (double)through.elapsed_ns;
     settle();
@@ -217,7 +284,8 @@ static void run_latency(void)
     sink_reset(sink);
     load_run(&load, &through);
     settle();
-    double p50 = (double)sink_latency(sink, 0.5) / 1e3, p99 = (double)sink_latency(sink, 0.99) / 1e3;
+    double p50 = (double)sink_latency(sink, 0.5) / 1e3,
+           p99 = (double)sink_latency(sink, 0.99) / 1e3;
     load.port = sink_port(sink);
     sink_reset(sink);
     load_run(&load, &direct);
@@ -233,11 +301,14 @@ static void run_latency(void)
 // One GET of the metrics endpoint, whole, into `text`.
 static bool scrape(uint16_t port, char *text, size_t len)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     static const char get[] = "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     size_t have = 0;
-    ssize_t n = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? send(fd, get, sizeof(get) - 1, MSG_NOSIGNAL) : -1;
+    ssize_t n = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0
+                    ? send(fd, get, sizeof(get) - 1, MSG_NOSIGNAL)
+                    : -1;
     while (n > 0 && have + 1 < len && (n = recv(fd, text + have, len - 1 - have, 0)) > 0) {
         have += (size_t)n;
     }
@@ -262,7 +333,8 @@ static double bucket_quantile(const char *text, const char *prefix, double q)
     for (unsigned i = 0; count > 0 && i < count; i++) {
         if (counts[i] >= q * counts[count - 1] && counts[count - 1] > 0) {
             double below = i > 0 ? bounds[i - 1] : 0, before = i > 0 ? counts[i - 1] : 0;
-            double inside = counts[i] > before ? (q * counts[count - 1] - before) / (counts[i] - before) : 1;
+            double inside =
+                counts[i] > before ? (q * counts[count - 1] - before) / (counts[i] - before) : 1;
             return isinf(bounds[i]) ? below : below + (bounds[i] - below) * inside;
         }
     }
@@ -276,20 +348,33 @@ static void run_hold(void)
     struct subject subject;
     struct load_result result;
     workload_init(&workload, WORKLOAD_AGENT, 4);
-    const struct subject_config config = {.sink_port = sink_port(sink), .processors = "{evaluation: {sampling: {baseline: 0.5}}}"};
+    const struct subject_config config = {
+        .sink_port = sink_port(sink), .processors = "{evaluation: {sampling: {baseline: 0.5}}}"};
     if (!subject_start(SUBJECT_SIDEJUDGE, &config, &subject)) {
         note("hold: sidejudge did not start");
         return;
     }
-    struct load_config load = {.workload = &workload, .connections = 2, .window = 1, .port = subject.port, .requests = 1000,
+    struct load_config load = {.workload = &workload,
+                               .connections = 2,
+                               .window = 1,
+                               .port = subject.port,
+                               .requests = 1000,
                                .per_second = 250};
     load_run(&load, &result);
     usleep(3000000);
     if (scrape(subject.metrics_port, text, sizeof(text))) {
-        line("hold_graded.p50", bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"true\"", 0.5) * 1e3, "ms");
-        line("hold_graded.p99", bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"true\"", 0.99) * 1e3, "ms");
-        line("hold_other.p50", bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"false\"", 0.5) * 1e3, "ms");
-        line("hold_other.p99", bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"false\"", 0.99) * 1e3, "ms");
+        line("hold_graded.p50",
+             bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"true\"", 0.5) * 1e3,
+             "ms");
+        line("hold_graded.p99",
+             bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"true\"", 0.99) * 1e3,
+             "ms");
+        line("hold_other.p50",
+             bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"false\"", 0.5) * 1e3,
+             "ms");
+        line("hold_other.p99",
+             bucket_quantile(text, "sidejudge_hold_seconds_bucket{graded=\"false\"", 0.99) * 1e3,
+             "ms");
     }
     subject_stop(&subject);
     workload_fini(&workload);
@@ -305,8 +390,11 @@ static void print_machine(void)
         }
         fclose(in);
     }
-    printf("# CPU of the server's own process; medians of %u interleaved rounds; congestion control %s", rounds, text);
-    printf("# %ld processors; loopback; the sink and the load generator share them\n", sysconf(_SC_NPROCESSORS_ONLN));
+    printf("# CPU of the server's own process; medians of %u interleaved rounds; congestion "
+           "control %s",
+           rounds, text);
+    printf("# %ld processors; loopback; the sink and the load generator share them\n",
+           sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 int main(int argc, char **argv)

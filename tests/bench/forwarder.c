@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The floor: an HTTP/1.1 forwarder that stores each request whole, answers it, and sends the same bytes on over one upstream connection; one epoll loop, no
-// checks, no limits beyond its buffers. What Sidejudge is compared with. Usage: forwarder LISTEN_PORT UPSTREAM_PORT. Bench only.
-
-#include "base/bytes.h"
-#include "base/check.h"
+// The floor: an HTTP/1.1 forwarder that stores each request whole, answers it, and sends the same
+// bytes on over one upstream connection; one epoll loop, no checks, no limits beyond its buffers.
+// What Sidejudge is compared with. Usage: forwarder LISTEN_PORT UPSTREAM_PORT. Bench only.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +13,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
 
 #define BUFFER_BYTES ((size_t)8 << 20)
 
@@ -68,7 +69,8 @@ static void client_ready(int epoll_fd, struct client *client)
     }
     client->len += (size_t)n;
     size_t from = 0, length;
-    while ((length = request_length(&(struct client){.len = client->len - from, .buffer = client->buffer + from})) > 0 &&
+    while ((length = request_length(&(struct client){.len = client->len - from,
+                                                     .buffer = client->buffer + from})) > 0 &&
            client->len - from >= length) {
         send_blocking(client->fd, (const uint8_t *)answer, sizeof(answer) - 1);
         send_blocking(upstream, client->buffer + from, length);
@@ -81,7 +83,8 @@ static void client_ready(int epoll_fd, struct client *client)
 
 static int socket_at(uint16_t port, bool listening)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

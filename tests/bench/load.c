@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blocking sockets and one writev a request: the generator must cost less than what it measures, and what it costs is not counted. Bench only.
+// Blocking sockets and one writev a request: the generator must cost less than what it measures,
+// and what it costs is not counted. Bench only.
 
-#include "load.h"
-
-#include "base/check.h"
-#include "base/clock.h"
-#include "base/compression.h"
-#include "base/thread.h"
+#include "tests/bench/load.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -20,9 +16,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/compression.h"
+#include "base/thread.h"
+
 #define CONNECTIONS_MAX 64
 #define DISTINCT_MAX 64
 #define LATENCIES_MAX 200000
+#define AHEAD_BYTES_MAX ((uint64_t)8 << 20)
 
 struct load;
 
@@ -30,6 +32,8 @@ struct load_connection {
     struct load *load;
     struct thread thread;
     uint64_t requests, ok, failed, bytes;
+    size_t body_len;                // of the last request; all of a run are about the same
+    bool refused;  // the last answer was 503: the same work is sent again
     uint64_t *latencies;
     size_t latency_count;
     char reply[16384];
@@ -40,12 +44,14 @@ struct load {
     const struct load_config *config;
     struct buffer packed[DISTINCT_MAX];
     atomic_uint_fast64_t sequence;
+    atomic_uint_fast64_t accepted_bytes;
     struct load_connection connections[CONNECTIONS_MAX];
 };
 
 static int dial(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     struct timeval patience = {.tv_sec = 20};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -85,10 +91,15 @@ static bool read_reply(struct load_connection *it, int fd)
         char *end = strstr(it->reply, "\r\n\r\n");
         if (end != NULL) {
             char *length = strcasestr(it->reply, "content-length:");
-            size_t total = (size_t)(end - it->reply) + 4 + (length != NULL && length < end ? strtoul(length + 15, NULL, 10) : 0);
+            size_t total = (size_t)(end - it->reply) + 4 +
+                           (length != NULL && length < end ? strtoul(length + 15, NULL, 10) : 0);
             if (it->reply_len >= total) {
-                it->ok += strncmp(it->reply + 9, "200", 3) == 0;
-                it->failed += strncmp(it->reply + 9, "200", 3) != 0;
+                bool ok = strncmp(it->reply + 9, "200", 3) == 0;
+                it->refused = strncmp(it->reply + 9, "503", 3) == 0;
+                it->ok += ok;
+                it->bytes += ok ? it->body_len : 0;
+                atomic_fetch_add(&it->load->accepted_bytes, ok ? it->body_len : 0);
+                it->failed += !ok && !it->refused;
                 memmove(it->reply, it->reply + total, it->reply_len - total);
                 it->reply_len -= total;
                 return true;
@@ -115,19 +126,32 @@ static bool send_request(struct load_connection *it, int fd, uint8_t *body, uint
         view.ptr = body;
     }
     int len = snprintf(head, sizeof(head),
-                       "POST /v1/traces HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-protobuf\r\n%s%s%sContent-Length: %zu\r\n\r\n",
-                       config->encoding != NULL ? "Content-Encoding: " : "", config->encoding != NULL ? config->encoding : "",
+                       "POST /v1/traces HTTP/1.1\r\nHost: bench\r\nContent-Type: "
+                       "application/x-protobuf\r\n%s%s%sContent-Length: %zu\r\n\r\n",
+                       config->encoding != NULL ? "Content-Encoding: " : "",
+                       config->encoding != NULL ? config->encoding : "",
                        config->encoding != NULL ? "\r\n" : "", view.len);
     struct iovec parts[2] = {{head, (size_t)len}, {(void *)(uintptr_t)view.ptr, view.len}};
-    it->bytes += view.len;
+    it->body_len = view.len;
     return send_all(fd, parts, 2);
+}
+
+// The servers acknowledge before they forward: what is measured is the work, not how they refuse more of it.
+static void wait_for_sink(struct load *load)
+{
+    const struct sink *sink = load->config->sink;
+    for (unsigned i = 0; sink != NULL && i < 20000 && atomic_load(&load->accepted_bytes) > sink_bytes(sink) + AHEAD_BYTES_MAX; i++) {
+        usleep(200);
+    }
 }
 
 static void pace(const struct load_config *config, uint64_t from_ns, uint64_t done)
 {
     if (config->per_second > 0) {
-        uint64_t due_ns = from_ns + (uint64_t)((double)done * config->connections / config->per_second * 1e9);
-        struct timespec due = {.tv_sec = (time_t)(due_ns / NS_PER_S), .tv_nsec = (long)(due_ns % NS_PER_S)};
+        uint64_t due_ns =
+            from_ns + (uint64_t)((double)done * config->connections / config->per_second * 1e9);
+        struct timespec due = {.tv_sec = (time_t)(due_ns / NS_PER_S),
+                               .tv_nsec = (long)(due_ns % NS_PER_S)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
     }
 }
@@ -144,14 +168,21 @@ static void connection_run(void *arg)
     bool alive = fd >= 0;
     while (alive && answered < it->requests) {
         pace(config, from_ns, sent);
+        wait_for_sink(it->load);
         uint64_t now_ns = clock_mono_ns();
         while (alive && sent < it->requests && sent - answered < config->window) {
             alive = send_request(it, fd, body, now_ns);
             sent++;
         }
-        while (alive && (sent - answered >= config->window || sent == it->requests) && answered < sent) {
+        while (alive && (sent - answered >= config->window || sent == it->requests) &&
+               answered < sent) {
             alive = read_reply(it, fd);
             answered++;
+            if (alive && it->refused) {
+                usleep(1000);
+                answered--;
+                sent--;
+            }
         }
         if (config->window == 1 && it->latency_count < LATENCIES_MAX) {
             it->latencies[it->latency_count++] = clock_mono_ns() - now_ns;
@@ -220,7 +251,8 @@ void load_run(const struct load_config *config, struct load_result *result)
         it->load = load;
         it->requests = config->requests / config->connections;
         it->latencies = calloc(LATENCIES_MAX, sizeof(uint64_t));
-        CHECK(it->latencies != NULL && thread_start(&it->thread, "load", connection_run, it) == RESULT_OK);
+        CHECK(it->latencies != NULL &&
+              thread_start(&it->thread, "load", connection_run, it) == RESULT_OK);
     }
     for (unsigned i = 0; i < config->connections; i++) {
         struct load_connection *it = &load->connections[i];

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bench's load generator: a fixed number of HTTP/1.1 requests over a few connections, each with fresh trace ids, closed loop (the next request goes when the
-// answer is there), pipelined, or paced. A thread per connection; loopback only.
+// The bench's load generator: a fixed number of HTTP/1.1 requests over a few connections, each with
+// fresh trace ids, closed loop (the next request goes when the answer is there), pipelined, or
+// paced. A thread per connection; loopback only.
 #pragma once
 
-#include "workload.h"
+#include "tests/bench/workload.h"
 
 struct load_config {
     uint16_t port;
     const struct workload *workload;
-    const char *encoding;        // NULL, or "gzip": bodies are compressed once beforehand (then they keep their ids)
+    const char *encoding;  // NULL, or "gzip": bodies are compressed once beforehand (then they keep
+                           // their ids)
     unsigned connections;
-    unsigned window;             // requests in flight on a connection; 1: closed loop
-    uint64_t requests;           // in all
-    double per_second;           // 0: as fast as it goes
-    unsigned distinct;           // with encoding: how many different compressed bodies take turns
+    unsigned window;    // requests in flight on a connection; 1: closed loop
+    uint64_t requests;  // in all
+    double per_second;  // 0: as fast as it goes
+    unsigned distinct;  // with encoding: how many different compressed bodies take turns
 };
 
 struct load_result {
-    uint64_t ok, failed;         // answers with 200, others and broken connections
+    uint64_t ok, failed;  // answers with 200, others and broken connections
     uint64_t elapsed_ns;
-    uint64_t body_bytes;         // sent, as on the wire
+    uint64_t body_bytes;              // sent, as on the wire
     uint64_t ack_p50_ns, ack_p99_ns;  // closed loop and paced only
 };
 

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// As little as a server can do: read a head, skip the body, answer. Threads and blocking calls, because it is not what is measured. Bench only.
+// As little as a server can do: read a head, skip the body, answer. Threads and blocking calls,
+// because it is not what is measured. Bench only.
 
-#include "sink.h"
-
-#include "base/bytes.h"
-#include "base/check.h"
-#include "base/clock.h"
-#include "base/thread.h"
+#include "tests/bench/sink.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -16,6 +12,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #define CONNECTIONS_MAX 16384
 #define READ_BYTES ((size_t)256 << 10)
@@ -41,7 +42,8 @@ struct sink_connection {
     size_t len;
 };
 
-static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
+static const char answer[] =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
 
 static bool fill(struct sink_connection *it)
 {
@@ -68,7 +70,8 @@ static bool skip_body(struct sink_connection *it, size_t at, uint64_t length)
     size_t stamped = 0;
     size_t have = it->len - at < length ? it->len - at : (size_t)length;
     for (;;) {
-        while (watch != SIZE_MAX && stamped < 8 && watch + stamped >= seen && watch + stamped < seen + have) {
+        while (watch != SIZE_MAX && stamped < 8 && watch + stamped >= seen &&
+               watch + stamped < seen + have) {
             stamp[stamped] = it->buffer[at + (size_t)(watch + stamped - seen)];
             stamped++;
         }
@@ -108,7 +111,8 @@ static uint64_t content_length(struct bytes head)
 static bool serve_one(struct sink_connection *it)
 {
     size_t end;
-    while ((end = bytes_find(bytes_from(it->buffer, it->len), BYTES_LITERAL("\r\n\r\n"), 0)) == SIZE_MAX) {
+    while ((end = bytes_find(bytes_from(it->buffer, it->len), BYTES_LITERAL("\r\n\r\n"), 0)) ==
+           SIZE_MAX) {
         if (it->len == READ_BYTES || !fill(it)) {
             return false;
         }
@@ -139,7 +143,8 @@ static void accept_all(void *arg)
 {
     struct sink *sink = arg;
     int fd, on = 1;
-    while (!atomic_load(&sink->stopping) && (fd = accept4(sink->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+    while (!atomic_load(&sink->stopping) &&
+           (fd = accept4(sink->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         unsigned index = atomic_fetch_add(&sink->connections, 1);
         CHECK(index < CONNECTIONS_MAX);
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -159,12 +164,14 @@ struct sink *sink_start(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     sink->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(bind(sink->listener, (struct sockaddr *)&address, len) == 0 && listen(sink->listener, 128) == 0);
+    CHECK(bind(sink->listener, (struct sockaddr *)&address, len) == 0 &&
+          listen(sink->listener, 128) == 0);
     CHECK(getsockname(sink->listener, (struct sockaddr *)&address, &len) == 0);
     sink->port = ntohs(address.sin_port);
     atomic_store(&sink->watch, SIZE_MAX);
     sink->latencies = calloc(LATENCIES_MAX, sizeof(uint64_t));
-    CHECK(sink->latencies != NULL && thread_start(&sink->acceptor, "sink/accept", accept_all, sink) == RESULT_OK);
+    CHECK(sink->latencies != NULL &&
+          thread_start(&sink->acceptor, "sink/accept", accept_all, sink) == RESULT_OK);
     return sink;
 }
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Starting, asking and ending the servers that are compared. Configurations are written into build/bench. CPU comes from each thread's schedstat, which
-// counts nanoseconds, where the kernel has it, else from stat in ticks. Bench only.
+// Starting, asking and ending the servers that are compared. Configurations are written into
+// build/bench. CPU comes from each thread's schedstat, which counts nanoseconds, where the kernel
+// has it, else from stat in ticks. Bench only.
 
-#include "subject.h"
-
-#include "base/check.h"
-#include "base/clock.h"
+#include "tests/bench/subject.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -20,6 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/check.h"
+#include "base/clock.h"
+
 static const char *const names[] = {"sidejudge", "forwarder", "nghttpx", "collector"};
 
 const char *subject_name(enum subject_kind kind)
@@ -32,26 +33,33 @@ static uint16_t free_port(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(bind(fd, (struct sockaddr *)&address, len) == 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+    CHECK(bind(fd, (struct sockaddr *)&address, len) == 0 &&
+          getsockname(fd, (struct sockaddr *)&address, &len) == 0);
     close(fd);
     return ntohs(address.sin_port);
 }
 
-static void write_sidejudge(FILE *out, const struct subject_config *config, const struct subject *subject)
+static void write_sidejudge(FILE *out, const struct subject_config *config,
+                            const struct subject *subject)
 {
     fprintf(out,
             "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}}\n"
             "processors: %s\n"
-            "exporters: {otlp_http: {endpoint: \"http://127.0.0.1:%u\", compression: %s, sending_queue: {merge: %s}}}\n"
+            "exporters: {otlp_http: {endpoint: \"http://127.0.0.1:%u\", compression: %s, "
+            "sending_queue: {merge: %s}}}\n"
             "extensions: {evaluation_api: {endpoint: \"127.0.0.1:%u\"}}\n"
-            "service:\n  telemetry: {logs: {level: error}, metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %u}}}}]}}\n"
+            "service:\n  telemetry: {logs: {level: error}, metrics: {readers: [{pull: {exporter: "
+            "{prometheus: {host: 127.0.0.1, port: %u}}}}]}}\n"
             "  extensions: [evaluation_api]\n"
-            "  pipelines: {traces: {receivers: [otlp], processors: [evaluation], exporters: [otlp_http]}}\n",
-            subject->port, config->processors != NULL ? config->processors : "{evaluation: }", config->sink_port,
-            config->gzip ? "gzip" : "none", config->merge ? "true" : "false", subject->api_port, subject->metrics_port);
+            "  pipelines: {traces: {receivers: [otlp], processors: [evaluation], exporters: "
+            "[otlp_http]}}\n",
+            subject->port, config->processors != NULL ? config->processors : "{evaluation: }",
+            config->sink_port, config->gzip ? "gzip" : "none", config->merge ? "true" : "false",
+            subject->api_port, subject->metrics_port);
 }
 
-static void write_collector(FILE *out, const struct subject_config *config, const struct subject *subject)
+static void write_collector(FILE *out, const struct subject_config *config,
+                            const struct subject *subject)
 {
     fprintf(out,
             "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}}\n"
@@ -62,10 +70,11 @@ static void write_collector(FILE *out, const struct subject_config *config, cons
 }
 
 // The command line of a subject, into `arguments`; false when its program is not there.
-static bool command_of(enum subject_kind kind, const struct subject_config *config, const struct subject *subject, char text[][256],
-                       char *arguments[])
+static bool command_of(enum subject_kind kind, const struct subject_config *config,
+                       const struct subject *subject, char text[][256], char *arguments[])
 {
-    const char *programs[] = {getenv("BENCH_SIDEJUDGE"), getenv("BENCH_FORWARDER"), getenv("BENCH_NGHTTPX"), getenv("BENCH_COLLECTOR")};
+    const char *programs[] = {getenv("BENCH_SIDEJUDGE"), getenv("BENCH_FORWARDER"),
+                              getenv("BENCH_NGHTTPX"), getenv("BENCH_COLLECTOR")};
     if (programs[kind] == NULL || access(programs[kind], X_OK) != 0) {
         return false;
     }
@@ -98,7 +107,9 @@ static bool command_of(enum subject_kind kind, const struct subject_config *conf
 
 static bool wait_for_port(const struct subject *subject)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(subject->port)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons(subject->port)};
     uint64_t give_up_ns = clock_mono_ns() + 20 * NS_PER_S;
     while (clock_mono_ns() < give_up_ns && waitpid(subject->pid, NULL, WNOHANG) == 0) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -112,11 +123,13 @@ static bool wait_for_port(const struct subject *subject)
     return false;
 }
 
-bool subject_start(enum subject_kind kind, const struct subject_config *config, struct subject *subject)
+bool subject_start(enum subject_kind kind, const struct subject_config *config,
+                   struct subject *subject)
 {
     char text[8][256];
     char *arguments[9];
-    *subject = (struct subject){.port = free_port(), .api_port = free_port(), .metrics_port = free_port()};
+    *subject =
+        (struct subject){.port = free_port(), .api_port = free_port(), .metrics_port = free_port()};
     if (!command_of(kind, config, subject, text, arguments)) {
         return false;
     }

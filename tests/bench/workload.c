@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Deterministic spans: the same seed, the same bytes. Text is Zipf-like words, so that compression behaves somewhat as on real prompts. Bench only.
+// Deterministic spans: the same seed, the same bytes. Text is Zipf-like words, so that compression
+// behaves somewhat as on real prompts. Bench only.
 
-#include "workload.h"
+#include "tests/bench/workload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/random.h"
 #include "proto/attribute.h"
 #include "proto/otlp.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define BODY_MAX ((size_t)64 << 20)
 #define VOCABULARY 4096
@@ -43,19 +44,23 @@ static void small_attributes(struct buffer *out, struct random *random)
 {
     attribute_write_text(out, SPAN_ATTRIBUTES, "http.request.method", BYTES_LITERAL("GET"));
     attribute_write_int(out, SPAN_ATTRIBUTES, "http.response.status_code", 200);
-    attribute_write_text(out, SPAN_ATTRIBUTES, "server.address", BYTES_LITERAL("orders.shop.internal"));
+    attribute_write_text(out, SPAN_ATTRIBUTES, "server.address",
+                         BYTES_LITERAL("orders.shop.internal"));
     attribute_write_int(out, SPAN_ATTRIBUTES, "server.port", 8080);
     put_words(out, random, "url.full", 72);
     attribute_write_text(out, SPAN_ATTRIBUTES, "network.protocol.version", BYTES_LITERAL("1.1"));
-    attribute_write_text(out, SPAN_ATTRIBUTES, "user_agent.original", BYTES_LITERAL("python-httpx/0.28"));
+    attribute_write_text(out, SPAN_ATTRIBUTES, "user_agent.original",
+                         BYTES_LITERAL("python-httpx/0.28"));
     attribute_write_bool(out, SPAN_ATTRIBUTES, "cache.hit", false);
 }
 
 static void llm_attributes(struct buffer *out, struct random *random, bool agent)
 {
-    attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.operation.name", agent ? BYTES_LITERAL("invoke_agent") : BYTES_LITERAL("chat"));
+    attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.operation.name",
+                         agent ? BYTES_LITERAL("invoke_agent") : BYTES_LITERAL("chat"));
     attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.provider.name", BYTES_LITERAL("openai"));
-    attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.request.model", BYTES_LITERAL("gpt-4.1-mini"));
+    attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.request.model",
+                         BYTES_LITERAL("gpt-4.1-mini"));
     attribute_write_int(out, SPAN_ATTRIBUTES, "gen_ai.usage.input_tokens", 4211);
     attribute_write_int(out, SPAN_ATTRIBUTES, "gen_ai.usage.output_tokens", 377);
     struct buffer text;
@@ -65,14 +70,16 @@ static void llm_attributes(struct buffer *out, struct random *random, bool agent
     buffer_append_text(&text, "\"}]}]");
     attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.input.messages", buffer_view(&text));
     buffer_reset(&text);
-    buffer_append_text(&text, "[{\"role\":\"assistant\",\"parts\":[{\"type\":\"text\",\"content\":\"");
+    buffer_append_text(&text,
+                       "[{\"role\":\"assistant\",\"parts\":[{\"type\":\"text\",\"content\":\"");
     write_text(&text, random, 1500);
     buffer_append_text(&text, "\"}],\"finish_reason\":\"stop\"}]");
     attribute_write_text(out, SPAN_ATTRIBUTES, "gen_ai.output.messages", buffer_view(&text));
     buffer_fini(&text);
 }
 
-static void write_span(struct buffer *out, struct random *random, enum workload_kind kind, unsigned index, unsigned count)
+static void write_span(struct buffer *out, struct random *random, enum workload_kind kind,
+                       unsigned index, unsigned count)
 {
     uint8_t trace_id[16] = {1}, span_id[8], root_id[8] = {0, 0, 0, 0, 0, 0, 0, 1};
     bool root = index + 1 == count;  // spans leave when they end: the root is last
@@ -83,8 +90,12 @@ static void write_span(struct buffer *out, struct random *random, enum workload_
     if (!root) {
         wire_write_bytes(out, SPAN_PARENT_ID, bytes_from(root_id, 8));
     }
-    wire_write_text(out, SPAN_NAME, kind == WORKLOAD_SMALL ? "GET /orders/{id}" : root && kind == WORKLOAD_AGENT ? "invoke_agent support" : "chat gpt-4.1-mini");
-    wire_write_varint(out, SPAN_KIND, kind == WORKLOAD_SMALL ? SPAN_KIND_CLIENT : SPAN_KIND_INTERNAL);
+    wire_write_text(out, SPAN_NAME,
+                    kind == WORKLOAD_SMALL           ? "GET /orders/{id}"
+                    : root && kind == WORKLOAD_AGENT ? "invoke_agent support"
+                                                     : "chat gpt-4.1-mini");
+    wire_write_varint(out, SPAN_KIND,
+                      kind == WORKLOAD_SMALL ? SPAN_KIND_CLIENT : SPAN_KIND_INTERNAL);
     wire_write_fixed64(out, SPAN_START, UINT64_C(1795255623854972540) + index);
     wire_write_fixed64(out, SPAN_END, UINT64_C(1795255624854972540) + index);
     if (kind == WORKLOAD_SMALL) {
@@ -144,7 +155,8 @@ void workload_fini(struct workload *workload)
     free(workload->ids);
 }
 
-void workload_patch(const struct workload *workload, uint8_t *body, uint64_t sequence, uint64_t time_ns)
+void workload_patch(const struct workload *workload, uint8_t *body, uint64_t sequence,
+                    uint64_t time_ns)
 {
     uint64_t mixed = (sequence + 1) * UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < workload->id_count; i++) {
