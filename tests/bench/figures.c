@@ -96,13 +96,15 @@ static double measure(const struct row *row, const struct workload *workload,
                                .encoding = row->encoding,
                                .connections = row->connections,
                                .window = row->window,
-                               .distinct = 32};
+                               .distinct = 32,
+                               .sink = row->encoding == NULL ? sink : NULL};
     struct load_result result;
     if (!subject_start(kind, &config, &subject)) {
         return NAN;
     }
     load.port = subject.port;
     load.requests = row->requests / 10 + row->connections;
+    sink_reset(sink);
     sink_reset(sink);
     load_run(&load, &result);  // warm
     settle();

@@ -4,6 +4,7 @@
 // paced. A thread per connection; loopback only.
 #pragma once
 
+#include "tests/bench/sink.h"
 #include "tests/bench/workload.h"
 
 struct load_config {
@@ -16,6 +17,7 @@ struct load_config {
     uint64_t requests;  // in all
     double per_second;  // 0: as fast as it goes
     unsigned distinct;  // with encoding: how many different compressed bodies take turns
+    const struct sink *sink;  // not NULL: at most 8 MiB run ahead of what it has: queues stay below full
 };
 
 struct load_result {
