@@ -27,9 +27,16 @@ struct anchor {
     const struct config_node *node;
 };
 
+// Where a node stands: inside a map or list of this depth, whose entries begin in this column.
+struct level {
+    unsigned depth;
+    int column;  // from 0; -1 outside of all
+};
+
 struct yaml_reader {
     struct config *config;
     const char *source;
+    struct bytes text;
     struct fy_diag *diag;
     struct fy_parser *parser;
     struct anchor anchors[CONFIG_ALIASES_MAX];
@@ -147,22 +154,48 @@ static enum tag tag_of(struct fy_event *event)
     return bytes_equal_text(name, "str") ? TAG_TEXT : TAG_UNKNOWN;
 }
 
-static struct config_node *read_scalar(struct yaml_reader *reader, struct fy_event *event)
+// libfyaml takes block text that is not indented deeper than its map or list, and then may return
+// more bytes than it wrote.
+static bool block_is_indented(const struct yaml_reader *reader, struct fy_event *event,
+                              struct level level)
+{
+    const struct fy_mark *mark = fy_event_start_mark(event);
+    size_t column = 0;
+    for (size_t at = mark != NULL ? mark->input_pos : SIZE_MAX; at < reader->text.len; at++) {
+        uint8_t byte = reader->text.ptr[at];
+        if (byte != ' ' && byte != '\n' && byte != '\r') {
+            return (int)column > level.column;
+        }
+        column = byte == ' ' ? column + 1 : 0;
+    }
+    return true;
+}
+
+static struct config_node *read_scalar(struct yaml_reader *reader, struct fy_event *event,
+                                       struct level level)
 {
     struct fy_token *token = event->scalar.value;
-    bool plain = token == NULL || fy_token_scalar_style(token) == FYSS_PLAIN;
+    enum fy_scalar_style style = token != NULL ? fy_token_scalar_style(token) : FYSS_PLAIN;
     bool forced = tag_of(event) == TAG_TEXT;
     const char *where = place_of(reader, event);
+    bool is_block = style == FYSS_LITERAL || style == FYSS_FOLDED;
+    if (is_block && !block_is_indented(reader, event, level)) {
+        return fail(reader, where, RESULT_REJECT, "block text must be indented deeper");
+    }
+    struct bytes text = text_of(token);
+    if (!utf8_is_valid(text) || (text.len > 0 && memchr(text.ptr, 0, text.len) != NULL)) {
+        return fail(reader, where, RESULT_REJECT, "a value has a NUL or is not UTF-8");
+    }
     struct config_node *node =
-        config_node_scalar(reader->config, text_of(token), !plain || forced, where);
+        config_node_scalar(reader->config, text, style != FYSS_PLAIN || forced, where);
     return node != NULL ? node : fail(reader, where, RESULT_TOO_LARGE, "too many or large values");
 }
 
 static struct config_node *read_node(struct yaml_reader *reader, struct fy_event *event,
-                                     unsigned depth);
+                                     struct level level);
 
 static struct config_node *read_list(struct yaml_reader *reader, struct config_node *list,
-                                     unsigned depth)
+                                     struct level level)
 {
     for (;;) {
         struct fy_event *event = next_event(reader);
@@ -170,7 +203,7 @@ static struct config_node *read_list(struct yaml_reader *reader, struct config_n
             fy_parser_event_free(reader->parser, event);
             return event != NULL ? list : NULL;
         }
-        struct config_node *value = read_node(reader, event, depth + 1);
+        struct config_node *value = read_node(reader, event, level);
         if (value == NULL) {
             return NULL;
         }
@@ -219,7 +252,7 @@ static bool add_member(struct yaml_reader *reader, struct config_node *map, stru
 
 // One key and its value; false at the end of the map or after an error.
 static bool read_member(struct yaml_reader *reader, struct config_node *map,
-                        struct config_node **merged, unsigned depth)
+                        struct config_node **merged, struct level level)
 {
     struct fy_event *event = next_event(reader);
     if (event == NULL || event->type == FYET_MAPPING_END) {
@@ -227,7 +260,7 @@ static bool read_member(struct yaml_reader *reader, struct config_node *map,
         return false;
     }
     bool is_scalar = event->type == FYET_SCALAR;
-    struct config_node *key = read_node(reader, event, depth + 1);
+    struct config_node *key = read_node(reader, event, level);
     if (key == NULL) {
         return false;
     }
@@ -235,7 +268,7 @@ static bool read_member(struct yaml_reader *reader, struct config_node *map,
         return fail(reader, key->where, RESULT_REJECT, "a key must be a plain word") != NULL;
     }
     event = next_event(reader);
-    struct config_node *value = event != NULL ? read_node(reader, event, depth + 1) : NULL;
+    struct config_node *value = event != NULL ? read_node(reader, event, level) : NULL;
     if (value == NULL) {
         return false;
     }
@@ -250,10 +283,10 @@ static bool read_member(struct yaml_reader *reader, struct config_node *map,
 }
 
 static struct config_node *read_map(struct yaml_reader *reader, struct config_node *map,
-                                    unsigned depth)
+                                    struct level level)
 {
     struct config_node *merged = NULL;
-    while (read_member(reader, map, &merged, depth)) {
+    while (read_member(reader, map, &merged, level)) {
     }
     if (reader->result == RESULT_OK && merged != NULL && !apply_merge_key(reader, map, merged)) {
         return fail(reader, merged->where, RESULT_REJECT, "\"<<\" takes a map or a list of maps");
@@ -263,24 +296,26 @@ static struct config_node *read_map(struct yaml_reader *reader, struct config_no
 
 // Frees the event.
 static struct config_node *read_node(struct yaml_reader *reader, struct fy_event *event,
-                                     unsigned depth)
+                                     struct level level)
 {
     const char *where = place_of(reader, event);
     enum tag tag = tag_of(event);
     struct bytes anchor = text_of(fy_event_get_anchor_token(event));
     enum fy_event_type type = event->type;
+    const struct fy_mark *mark = fy_event_start_mark(event);
+    struct level inner = {.depth = level.depth + 1, .column = mark != NULL ? mark->column : -1};
     struct config_node *node = NULL;
     if (anchor.len > 0 && type != FYET_ALIAS) {
         anchor = arena_copy(&reader->config->arena, anchor);
     }
     if (tag == TAG_UNKNOWN) {
         fail(reader, where, RESULT_REJECT, "unknown tag");
-    } else if (depth > CONFIG_DEPTH_MAX) {
+    } else if (level.depth > CONFIG_DEPTH_MAX) {
         fail(reader, where, RESULT_TOO_LARGE, "deeper than 64 levels");
     } else if (type == FYET_ALIAS) {
         node = read_alias(reader, event);
     } else if (type == FYET_SCALAR) {
-        node = read_scalar(reader, event);
+        node = read_scalar(reader, event, level);
     } else {
         CHECK(type == FYET_MAPPING_START || type == FYET_SEQUENCE_START);
         enum config_kind kind = type == FYET_MAPPING_START ? CONFIG_MAP : CONFIG_LIST;
@@ -291,9 +326,9 @@ static struct config_node *read_node(struct yaml_reader *reader, struct fy_event
     }
     fy_parser_event_free(reader->parser, event);
     if (node != NULL && type == FYET_MAPPING_START) {
-        node = read_map(reader, node, depth);
+        node = read_map(reader, node, inner);
     } else if (node != NULL && type == FYET_SEQUENCE_START) {
-        node = read_list(reader, node, depth);
+        node = read_list(reader, node, inner);
     }
     if (node != NULL && anchor.len > 0 && type != FYET_ALIAS &&
         !keep_anchor(reader, anchor, node)) {
@@ -317,7 +352,7 @@ static void read_stream(struct yaml_reader *reader, struct config_node **node)
             type == FYET_STREAM_END) {
             fy_parser_event_free(reader->parser, event);
         } else {
-            *node = read_node(reader, event, 1);
+            *node = read_node(reader, event, (struct level){.depth = 1, .column = -1});
             if (*node == NULL) {
                 return;
             }
@@ -355,7 +390,7 @@ enum result config_read_yaml(struct config *config, const char *source, struct b
     }
     struct yaml_reader *reader = calloc(1, sizeof *reader);
     CHECK(reader != NULL);
-    *reader = (struct yaml_reader){.config = config, .source = source};
+    *reader = (struct yaml_reader){.config = config, .source = source, .text = text};
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
     diag_cfg.fp = NULL;

@@ -17,7 +17,7 @@
 
 struct expansion {
     struct config *config;
-    unsigned count;
+    unsigned count;  // of openings looked at, those that nothing closes included
 };
 
 // Position of the "}" that closes the reference whose inside starts at `from`; SIZE_MAX: none.
@@ -43,13 +43,18 @@ static bool reference_opens(struct bytes text, size_t at)
 static enum result expand_text(struct expansion *expansion, struct bytes text, const char *where,
                                unsigned depth, struct buffer *out);
 
+static enum result too_many(struct expansion *expansion, const char *where)
+{
+    return config_fail(expansion->config, where, RESULT_TOO_LARGE,
+                       "references \"${...}\" are too many or too deep");
+}
+
 static enum result fetch(struct expansion *expansion, struct bytes inside, const char *where,
                          unsigned depth, struct config_node **node)
 {
     struct config *config = expansion->config;
     if (depth > CONFIG_EXPAND_DEPTH_MAX || ++expansion->count > CONFIG_EXPAND_COUNT_MAX) {
-        return config_fail(config, where, RESULT_TOO_LARGE,
-                           "references \"${...}\" are too many or too deep");
+        return too_many(expansion, where);
     }
     struct buffer uri;
     buffer_init(&uri, CONFIG_SOURCE_BYTES_MAX);
@@ -65,7 +70,11 @@ static enum result expand_text(struct expansion *expansion, struct bytes text, c
                                unsigned depth, struct buffer *out)
 {
     for (size_t i = 0; i < text.len; i++) {
-        size_t end = reference_opens(text, i) ? reference_end(text, i + 2) : SIZE_MAX;
+        bool opens = reference_opens(text, i);
+        if (opens && ++expansion->count > CONFIG_EXPAND_COUNT_MAX) {
+            return too_many(expansion, where);
+        }
+        size_t end = opens ? reference_end(text, i + 2) : SIZE_MAX;
         if (end != SIZE_MAX) {
             struct config_node *node;
             struct bytes inside = bytes_slice(text, i + 2, end - i - 2);

@@ -12,7 +12,7 @@
 #define CONFIG_DEPTH_MAX 64                        // levels of maps and lists
 #define CONFIG_ALIASES_MAX 100                     // of one source
 #define CONFIG_NODES_MAX 50000                     // of a whole configuration
-#define CONFIG_MEMBERS_MAX 10000                   // of one map
+#define CONFIG_MEMBERS_MAX 4096                    // of one map
 #define CONFIG_ARENA_BYTES_MAX ((size_t)64 << 20)
 
 struct config_member {

@@ -59,7 +59,8 @@ static bool text_is_plain(struct bytes text)
     return true;
 }
 
-static void print_quoted(struct buffer *out, struct bytes text)
+// Values are expanded when they are loaded again, keys are not.
+static void print_quoted(struct buffer *out, struct bytes text, bool is_key)
 {
     buffer_append_byte(out, '"');
     for (size_t i = 0; i < text.len; i++) {
@@ -67,8 +68,8 @@ static void print_quoted(struct buffer *out, struct bytes text)
         if (byte == '"' || byte == '\\') {
             buffer_append_byte(out, '\\');
             buffer_append_byte(out, byte);
-        } else if (byte == '$') {
-            buffer_append_text(out, "$$");  // the loader would expand it
+        } else if (byte == '$' && !is_key) {
+            buffer_append_text(out, "$$");
         } else if (byte == '\n') {
             buffer_append_text(out, "\\n");
         } else if (byte < 0x20 || byte == 0x7f) {
@@ -93,7 +94,7 @@ static bool print_url_without_user(struct buffer *out, struct bytes text)
     buffer_append_bytes(&masked, bytes_slice(text, 0, scheme + 3));
     buffer_append_text(&masked, "[REDACTED]");
     buffer_append_bytes(&masked, bytes_slice(text, at, text.len));
-    print_quoted(out, buffer_view(&masked));
+    print_quoted(out, buffer_view(&masked), false);
     buffer_fini(&masked);
     return true;
 }
@@ -109,7 +110,7 @@ static void print_scalar(struct buffer *out, const struct config_node *node, boo
     } else if (text_is_plain(node->text) && !node->quoted) {
         buffer_append_bytes(out, node->text);
     } else {
-        print_quoted(out, node->text);
+        print_quoted(out, node->text, false);
     }
 }
 
@@ -139,7 +140,7 @@ static void print_key(struct buffer *out, struct bytes key)
     if (text_is_plain(key) && !bytes_equal_nocase(key, "null")) {
         buffer_append_bytes(out, key);
     } else {
-        print_quoted(out, key);
+        print_quoted(out, key, true);
     }
 }
 

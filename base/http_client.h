@@ -7,6 +7,7 @@
 // must ignore SIGPIPE. The only file that includes curl.
 #pragma once
 
+#include "base/http_url.h"
 #include "base/loop.h"
 #include "base/tls_client.h"
 
@@ -66,6 +67,3 @@ struct http_call *http_client_send(struct http_client *client, const struct http
                                    http_done_fn done, void *arg);
 void http_client_cancel(struct http_client *client, struct http_call *call);  // no `done`
 size_t http_client_in_flight(const struct http_client *client);
-// Is `url` http(s)://host[:port][/path][?query], without user info, fragment or white space? `why`
-// (may be NULL) gets a static sentence if not.
-bool http_url_is_valid(struct bytes url, const char **why);

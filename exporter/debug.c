@@ -21,7 +21,7 @@
 #define DEBUG_MAGIC MAGIC('D', 'E', 'B', 'G')
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
 #define REQUEST_BYTES_MAX ((size_t)8 << 20)
-#define CHUNK_BYTES 4096                     // what a pipe that polls writable takes at once
+#define CHUNK_BYTES 4096  // what a pipe that polls writable takes at once
 #define STALL_MS 1000
 
 static const char *const verbosities[] = {"basic", "normal", "detailed", NULL};
@@ -34,23 +34,44 @@ struct debug_config {
 };
 
 static const struct option debug_options[] = {
-    {.key = "verbosity", .kind = OPTION_ENUM, .fallback = "basic", .choices = verbosities,
+    {.key = "verbosity",
+     .kind = OPTION_ENUM,
+     .fallback = "basic",
+     .choices = verbosities,
      .offset = offsetof(struct debug_config, verbosity),
      .doc = "basic: counts; normal: a line per item; detailed: everything."},
-    {.key = "sampling_initial", .kind = OPTION_INT, .fallback = "2", .min = 0, .max = 1e9,
+    {.key = "sampling_initial",
+     .kind = OPTION_INT,
+     .fallback = "2",
+     .min = 0,
+     .max = 1e9,
      .offset = offsetof(struct debug_config, sampling_initial),
      .doc = "Requests printed in each second whatever comes."},
-    {.key = "sampling_thereafter", .kind = OPTION_INT, .fallback = "1", .min = 0, .max = 1e9,
+    {.key = "sampling_thereafter",
+     .kind = OPTION_INT,
+     .fallback = "1",
+     .min = 0,
+     .max = 1e9,
      .offset = offsetof(struct debug_config, sampling_thereafter),
      .doc = "Of the others in that second, one in this many; 0: none."},
-    {.key = "use_internal_logger", .kind = OPTION_BOOL, .flags = OPTION_F_IGNORED,
+    {.key = "use_internal_logger",
+     .kind = OPTION_BOOL,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: text goes to stdout."},
-    {.key = "output_paths", .kind = OPTION_TEXTS, .flags = OPTION_F_IGNORED,
+    {.key = "output_paths",
+     .kind = OPTION_TEXTS,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: text goes to stdout."},
-    {.key = "retry_on_failure", .kind = OPTION_GROUP, .rows = retry_options,
-     .offset = offsetof(struct debug_config, retry), .doc = "Kept for compatibility."},
-    {.key = "sending_queue", .kind = OPTION_GROUP, .rows = queue_options,
-     .offset = offsetof(struct debug_config, queue), .doc = "Between admission and stdout."},
+    {.key = "retry_on_failure",
+     .kind = OPTION_GROUP,
+     .rows = retry_options,
+     .offset = offsetof(struct debug_config, retry),
+     .doc = "Kept for compatibility."},
+    {.key = "sending_queue",
+     .kind = OPTION_GROUP,
+     .rows = queue_options,
+     .offset = offsetof(struct debug_config, queue),
+     .doc = "Between admission and stdout."},
     {.key = NULL},
 };
 
@@ -65,8 +86,8 @@ struct debug_transport {
     uint32_t magic;
     enum debug_verbosity verbosity;
     int64_t initial, thereafter;
-    uint64_t second;         // that is being counted
-    int64_t count;           // requests in it
+    uint64_t second;  // that is being counted
+    int64_t count;    // requests in it
     struct buffer text;
 };
 

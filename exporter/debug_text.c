@@ -23,7 +23,7 @@ struct printing {
     enum debug_verbosity verbosity;
     enum signal signal;
     struct buffer *out;
-    const uint8_t *resource, *scope;   // that the last item stood under
+    const uint8_t *resource, *scope;  // that the last item stood under
     uint32_t resource_at, scope_at;
     bool has_header;
     uint32_t resource_count, scope_count, item_count, point_count;
@@ -70,8 +70,8 @@ static void put_hex(struct buffer *out, const uint8_t *id, size_t len)
 
 static const char *any_type(enum any_kind kind)
 {
-    static const char *const names[] = {"Empty", "Str", "Bool", "Int", "Double", "Slice", "Map",
-                                        "Bytes"};
+    static const char *const names[] = {"Empty",  "Str",   "Bool", "Int",
+                                        "Double", "Slice", "Map",  "Bytes"};
     return names[kind];
 }
 

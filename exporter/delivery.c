@@ -16,22 +16,48 @@
 #include "base/clock.h"
 
 const struct option retry_options[] = {
-    {.key = "enabled", .kind = OPTION_BOOL, .offset = offsetof(struct retry_config, enabled),
-     .fallback = "true", .doc = "Whether what failed for now is sent again."},
-    {.key = "initial_interval", .kind = OPTION_DURATION, .fallback = "5s", .unit = "s",
-     .offset = offsetof(struct retry_config, initial_interval_ns), .min = 0.001, .max = 86400,
+    {.key = "enabled",
+     .kind = OPTION_BOOL,
+     .offset = offsetof(struct retry_config, enabled),
+     .fallback = "true",
+     .doc = "Whether what failed for now is sent again."},
+    {.key = "initial_interval",
+     .kind = OPTION_DURATION,
+     .fallback = "5s",
+     .unit = "s",
+     .offset = offsetof(struct retry_config, initial_interval_ns),
+     .min = 0.001,
+     .max = 86400,
      .doc = "Wait before the first repetition."},
-    {.key = "randomization_factor", .kind = OPTION_DOUBLE, .fallback = "0.5",
-     .offset = offsetof(struct retry_config, randomization_factor), .min = 0, .max = 1,
+    {.key = "randomization_factor",
+     .kind = OPTION_DOUBLE,
+     .fallback = "0.5",
+     .offset = offsetof(struct retry_config, randomization_factor),
+     .min = 0,
+     .max = 1,
      .doc = "Waits are spread by this share to either side."},
-    {.key = "multiplier", .kind = OPTION_DOUBLE, .fallback = "1.5",
-     .offset = offsetof(struct retry_config, multiplier), .min = 1, .max = 100,
+    {.key = "multiplier",
+     .kind = OPTION_DOUBLE,
+     .fallback = "1.5",
+     .offset = offsetof(struct retry_config, multiplier),
+     .min = 1,
+     .max = 100,
      .doc = "Growth of the wait from one repetition to the next."},
-    {.key = "max_interval", .kind = OPTION_DURATION, .fallback = "30s", .unit = "s",
-     .offset = offsetof(struct retry_config, max_interval_ns), .min = 0.001, .max = 86400,
+    {.key = "max_interval",
+     .kind = OPTION_DURATION,
+     .fallback = "30s",
+     .unit = "s",
+     .offset = offsetof(struct retry_config, max_interval_ns),
+     .min = 0.001,
+     .max = 86400,
      .doc = "The longest wait, unless the backend asks for more."},
-    {.key = "max_elapsed_time", .kind = OPTION_DURATION, .fallback = "300s", .unit = "s",
-     .offset = offsetof(struct retry_config, max_elapsed_time_ns), .min = 0, .max = 31536000,
+    {.key = "max_elapsed_time",
+     .kind = OPTION_DURATION,
+     .fallback = "300s",
+     .unit = "s",
+     .offset = offsetof(struct retry_config, max_elapsed_time_ns),
+     .min = 0,
+     .max = 31536000,
      .doc = "A batch is dropped when it could not be delivered in this time; 0: never."},
     {.key = NULL},
 };
@@ -116,8 +142,7 @@ static bool allowance_take(struct delivery_allowance *allowance, uint32_t count,
 
 static void allowance_return(struct delivery_allowance *allowance)
 {
-    allowance->next =
-        (allowance->next + DELIVERY_EXTRA_A_MINUTE - 1) % DELIVERY_EXTRA_A_MINUTE;
+    allowance->next = (allowance->next + DELIVERY_EXTRA_A_MINUTE - 1) % DELIVERY_EXTRA_A_MINUTE;
     allowance->taken_at_ns[allowance->next] = 0;
 }
 
@@ -307,8 +332,7 @@ static uint32_t cut_position(const struct delivery_part *part, const uint32_t *b
 }
 
 struct delivery_step delivery_split(struct delivery *delivery, uint32_t item_count,
-                                    const uint32_t *borders, uint32_t border_count,
-                                    uint64_t now_ns)
+                                    const uint32_t *borders, uint32_t border_count, uint64_t now_ns)
 {
     struct delivery_part *current = &delivery->current;
     delivery->settled_count = 0;

@@ -18,17 +18,17 @@
 #include "base/option.h"
 #include "base/random.h"
 
-#define DELIVERY_ALL UINT32_MAX     // the count of a batch that was never cut
-#define DELIVERY_PARTS_MAX 48       // 4 quarters and one pending part per level below
+#define DELIVERY_ALL UINT32_MAX  // the count of a batch that was never cut
+#define DELIVERY_PARTS_MAX 48    // 4 quarters and one pending part per level below
 #define DELIVERY_EXTRA_A_MINUTE 60
 
-struct retry_config {               // retry_on_failure
+struct retry_config {  // retry_on_failure
     bool enabled;
     int64_t initial_interval_ns;
     double randomization_factor;
     double multiplier;
     int64_t max_interval_ns;
-    int64_t max_elapsed_time_ns;    // 0: for ever
+    int64_t max_elapsed_time_ns;  // 0: for ever
 };
 extern const struct option retry_options[];
 
@@ -36,12 +36,12 @@ enum delivery_protocol { DELIVERY_HTTP, DELIVERY_GRPC };
 
 struct delivery_reply {
     enum delivery_protocol protocol;
-    enum result transport;          // RESULT_OK: `code` was received; else there was no reply
-    int code;                       // HTTP status or google.rpc.Code
-    bool has_wait;                  // Retry-After or RetryInfo was there
+    enum result transport;  // RESULT_OK: `code` was received; else there was no reply
+    int code;               // HTTP status or google.rpc.Code
+    bool has_wait;          // Retry-After or RetryInfo was there
     uint64_t wait_ns;
-    uint32_t rejected_count;        // partial success; not looked at here
-    struct bytes text;              // body, status message or error sentence; borrowed
+    uint32_t rejected_count;  // partial success; not looked at here
+    struct bytes text;        // body, status message or error sentence; borrowed
 };
 
 enum delivery_reason {
@@ -53,7 +53,7 @@ enum delivery_reason {
 const char *delivery_reason_label(enum delivery_reason reason);
 const char *delivery_reason_text(enum delivery_reason reason);
 
-enum delivery_class {               // what a reply means, before the state is looked at
+enum delivery_class {  // what a reply means, before the state is looked at
     DELIVERY_CLASS_SUCCESS,
     DELIVERY_CLASS_RETRY,
     DELIVERY_CLASS_TOO_LARGE,
@@ -62,43 +62,43 @@ enum delivery_class {               // what a reply means, before the state is l
 };
 enum delivery_class delivery_classify(const struct delivery_reply *reply);
 
-struct delivery_part {              // items by ordinal in the batch
+struct delivery_part {  // items by ordinal in the batch
     uint32_t first, count;
-    uint32_t level;                 // 0: the batch, 1: its halves ...
-    bool for_size;                  // cut because the whole was too large
+    uint32_t level;  // 0: the batch, 1: its halves ...
+    bool for_size;   // cut because the whole was too large
 };
 
-struct delivery_allowance {         // the extra requests of one exporter in the last minute
+struct delivery_allowance {  // the extra requests of one exporter in the last minute
     uint64_t taken_at_ns[DELIVERY_EXTRA_A_MINUTE];  // ring; 0: free
     uint32_t next;
 };
 
 enum delivery_action {
-    DELIVERY_SEND,                  // send delivery->current now
-    DELIVERY_WAIT,                  // send delivery->current again at step.at_ns
-    DELIVERY_SPLIT,                 // find out the items, then call delivery_split
-    DELIVERY_DONE,                  // nothing is left
+    DELIVERY_SEND,   // send delivery->current now
+    DELIVERY_WAIT,   // send delivery->current again at step.at_ns
+    DELIVERY_SPLIT,  // find out the items, then call delivery_split
+    DELIVERY_DONE,   // nothing is left
 };
 
 struct delivery_step {
     enum delivery_action action;
     uint64_t at_ns;
-    bool sent;                      // the settled parts arrived; else they are dropped for `reason`
+    bool sent;  // the settled parts arrived; else they are dropped for `reason`
     enum delivery_reason reason;
 };
 
 struct delivery {
-    const struct retry_config *retry;          // borrowed, as the next two
+    const struct retry_config *retry;  // borrowed, as the next two
     struct delivery_allowance *allowance;
     struct random *random;
     uint64_t started_ns;
-    uint64_t interval_ns;                      // of the next backoff; 0: the initial one
-    struct delivery_part current;              // being sent or waiting
+    uint64_t interval_ns;          // of the next backoff; 0: the initial one
+    struct delivery_part current;  // being sent or waiting
     struct delivery_part pending[DELIVERY_PARTS_MAX];
     uint32_t pending_count;
     struct delivery_part settled[DELIVERY_PARTS_MAX + 1];  // by the last call
     uint32_t settled_count;
-    uint32_t item_count;                       // 0 until the first split
+    uint32_t item_count;  // 0 until the first split
     uint32_t extra_used, extra_max;
     uint32_t halves_refused, quarters_refused;
 };

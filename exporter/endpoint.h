@@ -8,10 +8,10 @@
 #include "proto/component.h"
 
 struct endpoint {
-    struct bytes scheme;   // "http", "https", "dns", "unix"; empty when none was written
-    struct bytes host;     // without brackets
-    struct bytes port;     // empty when none was written
-    struct bytes path;     // from the first slash on; may be empty
+    struct bytes scheme;  // "http", "https", "dns", "unix"; empty when none was written
+    struct bytes host;    // without brackets
+    struct bytes port;    // empty when none was written
+    struct bytes path;    // from the first slash on; may be empty
 };
 
 bool endpoint_parse(struct bytes text, struct endpoint *endpoint);

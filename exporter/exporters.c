@@ -11,10 +11,5 @@ const struct exporter_ops *const exporters[] = {
 #if SIDEJUDGE_WITH_GRPC
     &otlp_grpc_exporter,
 #endif
-    &langfuse_exporter,
-    &phoenix_exporter,
-    &file_exporter,
-    &debug_exporter,
-    &nop_exporter,
-    NULL,
+    &langfuse_exporter,  &phoenix_exporter, &file_exporter, &debug_exporter, &nop_exporter, NULL,
 };

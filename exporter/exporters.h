@@ -7,7 +7,6 @@
 #include "exporter/file_export.h"
 #include "exporter/langfuse.h"
 #include "exporter/nop.h"
-#include "exporter/nop.h"
 #include "exporter/otlp_grpc.h"
 #include "exporter/otlp_http.h"
 #include "exporter/phoenix.h"

@@ -45,38 +45,69 @@ struct file_config {
 };
 
 static const struct option rotation_options[] = {
-    {.key = "max_megabytes", .kind = OPTION_INT, .fallback = "100", .min = 1, .max = 1048576,
-     .offset = offsetof(struct rotation_config, max_megabytes), .unit = "MiB",
+    {.key = "max_megabytes",
+     .kind = OPTION_INT,
+     .fallback = "100",
+     .min = 1,
+     .max = 1048576,
+     .offset = offsetof(struct rotation_config, max_megabytes),
+     .unit = "MiB",
      .doc = "A file that would grow beyond is renamed first."},
-    {.key = "max_backups", .kind = OPTION_INT, .fallback = "100", .min = 1, .max = 1000,
+    {.key = "max_backups",
+     .kind = OPTION_INT,
+     .fallback = "100",
+     .min = 1,
+     .max = 1000,
      .offset = offsetof(struct rotation_config, max_backups),
      .doc = "Renamed files that are kept."},
-    {.key = "max_days", .kind = OPTION_INT, .flags = OPTION_F_IGNORED,
+    {.key = "max_days",
+     .kind = OPTION_INT,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: max_backups bounds what is kept."},
-    {.key = "localtime", .kind = OPTION_BOOL, .flags = OPTION_F_IGNORED,
+    {.key = "localtime",
+     .kind = OPTION_BOOL,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: names carry numbers, not times."},
     {.key = NULL},
 };
 
 static const struct option file_options[] = {
-    {.key = "path", .kind = OPTION_TEXT, .flags = OPTION_F_REQUIRED,
-     .offset = offsetof(struct file_config, path), .doc = "File that is written."},
-    {.key = "format", .kind = OPTION_ENUM, .fallback = "json", .choices = formats,
+    {.key = "path",
+     .kind = OPTION_TEXT,
+     .flags = OPTION_F_REQUIRED,
+     .offset = offsetof(struct file_config, path),
+     .doc = "File that is written."},
+    {.key = "format",
+     .kind = OPTION_ENUM,
+     .fallback = "json",
+     .choices = formats,
      .offset = offsetof(struct file_config, format),
      .doc = "json: an OTLP/JSON object per line; proto: requests behind 4 bytes of length."},
-    {.key = "append", .kind = OPTION_BOOL, .fallback = "false",
+    {.key = "append",
+     .kind = OPTION_BOOL,
+     .fallback = "false",
      .offset = offsetof(struct file_config, append),
      .doc = "Keep what an earlier run wrote; else the file starts empty."},
-    {.key = "rotation", .kind = OPTION_GROUP, .rows = rotation_options,
+    {.key = "rotation",
+     .kind = OPTION_GROUP,
+     .rows = rotation_options,
      .offset = offsetof(struct file_config, rotation),
      .present_offset = offsetof(struct file_config, rotation_present),
      .doc = "Rename the file when it is large; off when absent."},
-    {.key = "flush_interval", .kind = OPTION_DURATION, .flags = OPTION_F_IGNORED,
+    {.key = "flush_interval",
+     .kind = OPTION_DURATION,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: every request is written at once."},
-    {.key = "retry_on_failure", .kind = OPTION_GROUP, .rows = retry_options,
-     .offset = offsetof(struct file_config, retry), .doc = "A full disk is tried again."},
-    {.key = "sending_queue", .kind = OPTION_GROUP, .rows = queue_options,
-     .offset = offsetof(struct file_config, queue), .doc = "Between admission and the disk."},
+    {.key = "retry_on_failure",
+     .kind = OPTION_GROUP,
+     .rows = retry_options,
+     .offset = offsetof(struct file_config, retry),
+     .doc = "A full disk is tried again."},
+    {.key = "sending_queue",
+     .kind = OPTION_GROUP,
+     .rows = queue_options,
+     .offset = offsetof(struct file_config, queue),
+     .doc = "Between admission and the disk."},
     {.key = NULL},
 };
 
@@ -95,12 +126,12 @@ static void file_validate(const void *arg, const struct config_node *node, const
 
 struct file_transport {
     uint32_t magic;
-    int fd;                  // -1: to be opened
+    int fd;  // -1: to be opened
     char *path;
     int format;
-    int64_t rotate_at_bytes; // 0: never
+    int64_t rotate_at_bytes;  // 0: never
     int64_t backups_max;
-    int64_t size;            // of the open file
+    int64_t size;  // of the open file
     struct buffer text;
 };
 

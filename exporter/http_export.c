@@ -24,8 +24,7 @@
 
 const char *const http_compression_names[] = {"gzip", "zstd", "deflate", "zlib", "none", "", NULL};
 
-#define ALL_CODECS                                                                                 \
-    (1U << CODEC_NONE | 1U << CODEC_GZIP | 1U << CODEC_DEFLATE | 1U << CODEC_ZSTD)
+#define ALL_CODECS (1U << CODEC_NONE | 1U << CODEC_GZIP | 1U << CODEC_DEFLATE | 1U << CODEC_ZSTD)
 
 static const struct http_backend backends[] = {
     [HTTP_BACKEND_OTLP] = {.paths = {"/v1/traces", "/v1/metrics", "/v1/logs"},
@@ -50,8 +49,8 @@ const struct http_backend *http_backend(enum http_backend_id id)
 
 enum codec http_export_codec(int compression)
 {
-    static const enum codec codecs[] = {CODEC_GZIP, CODEC_ZSTD, CODEC_DEFLATE, CODEC_DEFLATE,
-                                        CODEC_NONE, CODEC_NONE};
+    static const enum codec codecs[] = {CODEC_GZIP,    CODEC_ZSTD, CODEC_DEFLATE,
+                                        CODEC_DEFLATE, CODEC_NONE, CODEC_NONE};
     CHECK(compression >= 0 && compression <= HTTP_COMPRESSION_EMPTY);
     return codecs[compression];
 }
@@ -71,8 +70,8 @@ void http_export_check_url(struct bytes url, const char *key, const struct confi
 
 static bool header_name_is_ours(struct bytes name)
 {
-    static const char *const ours[] = {"content-type", "content-encoding", "content-length",
-                                       "transfer-encoding", "connection", "sidejudge-hop"};
+    static const char *const ours[] = {"content-type",      "content-encoding", "content-length",
+                                       "transfer-encoding", "connection",       "sidejudge-hop"};
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         if (bytes_equal_nocase(name, ours[i])) {
             return true;
@@ -122,9 +121,9 @@ void http_export_validate(const struct http_export_config *config,
 struct http_transport {
     uint32_t magic;
     struct http_client *client;
-    char *urls[SIGNAL_COUNT];            // NULL: the signal is not taken
+    char *urls[SIGNAL_COUNT];                 // NULL: the signal is not taken
     struct http_header headers[HEADERS_MAX];  // texts owned; the last one is Content-Encoding
-    size_t header_count;                 // with Content-Encoding
+    size_t header_count;                      // with Content-Encoding
     uint64_t timeout_ns;
 };
 

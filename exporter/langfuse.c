@@ -20,16 +20,22 @@ struct langfuse_config {
 };
 
 static const struct option langfuse_options[] = {
-    {.key = "public_key", .kind = OPTION_SECRET,
+    {.key = "public_key",
+     .kind = OPTION_SECRET,
      .offset = offsetof(struct langfuse_config, public_key),
      .doc = "When absent: LANGFUSE_PUBLIC_KEY."},
-    {.key = "secret_key", .kind = OPTION_SECRET,
+    {.key = "secret_key",
+     .kind = OPTION_SECRET,
      .offset = offsetof(struct langfuse_config, secret_key),
      .doc = "When absent: LANGFUSE_SECRET_KEY."},
-    {.key = "endpoint", .kind = OPTION_TEXT, .offset = offsetof(struct langfuse_config, endpoint),
+    {.key = "endpoint",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct langfuse_config, endpoint),
      .doc = "Base URL. When absent: LANGFUSE_BASE_URL or LANGFUSE_HOST, else "
             "https://cloud.langfuse.com."},
-    {.key = "base_url", .kind = OPTION_TEXT, .offset = offsetof(struct langfuse_config, base_url),
+    {.key = "base_url",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct langfuse_config, base_url),
      .doc = "The same as endpoint."},
     HTTP_EXPORT_ROWS(struct langfuse_config),
     {.key = NULL},

@@ -12,6 +12,11 @@
 #include "exporter/otlp_grpc.h"
 
 #include <ctype.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/compression.h>
@@ -20,10 +25,6 @@
 #include <grpc/slice.h>
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -45,7 +46,11 @@
 // --- configuration --------------------------------------------------------------------------
 
 enum {
-    COMPRESSION_GZIP, COMPRESSION_NONE, COMPRESSION_EMPTY, COMPRESSION_ZSTD, COMPRESSION_SNAPPY,
+    COMPRESSION_GZIP,
+    COMPRESSION_NONE,
+    COMPRESSION_EMPTY,
+    COMPRESSION_ZSTD,
+    COMPRESSION_SNAPPY,
 };
 static const char *const compressions[] = {"gzip", "none", "", "zstd", "snappy", NULL};
 static const char *const balancers[] = {"round_robin", "pick_first", NULL};
@@ -70,61 +75,108 @@ struct otlp_grpc_config {
 };
 
 static const struct option keepalive_options[] = {
-    {.key = "time", .kind = OPTION_DURATION, .fallback = "10s", .unit = "s", .min = 1,
-     .max = 86400, .offset = offsetof(struct keepalive_config, time_ns),
+    {.key = "time",
+     .kind = OPTION_DURATION,
+     .fallback = "10s",
+     .unit = "s",
+     .min = 1,
+     .max = 86400,
+     .offset = offsetof(struct keepalive_config, time_ns),
      .doc = "Silence after which the connection is tested."},
-    {.key = "timeout", .kind = OPTION_DURATION, .fallback = "10s", .unit = "s", .min = 1,
-     .max = 86400, .offset = offsetof(struct keepalive_config, timeout_ns),
+    {.key = "timeout",
+     .kind = OPTION_DURATION,
+     .fallback = "10s",
+     .unit = "s",
+     .min = 1,
+     .max = 86400,
+     .offset = offsetof(struct keepalive_config, timeout_ns),
      .doc = "Wait for the answer to a test."},
-    {.key = "permit_without_stream", .kind = OPTION_BOOL, .fallback = "false",
+    {.key = "permit_without_stream",
+     .kind = OPTION_BOOL,
+     .fallback = "false",
      .offset = offsetof(struct keepalive_config, permit_without_stream),
      .doc = "Test also while no request is in flight."},
     {.key = NULL},
 };
 
 static const struct option otlp_grpc_options[] = {
-    {.key = "endpoint", .kind = OPTION_TEXT, .flags = OPTION_F_REQUIRED,
+    {.key = "endpoint",
+     .kind = OPTION_TEXT,
+     .flags = OPTION_F_REQUIRED,
      .offset = offsetof(struct otlp_grpc_config, endpoint),
      .doc = "host:port, http:// (plaintext) or https:// before it, dns:///host:port, unix:path."},
-    {.key = "tls", .kind = OPTION_GROUP, .rows = tls_client_options,
+    {.key = "tls",
+     .kind = OPTION_GROUP,
+     .rows = tls_client_options,
      .offset = offsetof(struct otlp_grpc_config, tls),
      .doc = "On unless insecure is set or the endpoint begins with http://."},
-    {.key = "compression", .kind = OPTION_ENUM, .fallback = "gzip", .choices = compressions,
-     .offset = offsetof(struct otlp_grpc_config, compression), .doc = "gzip or none."},
-    {.key = "headers", .kind = OPTION_TEXT_MAP, .flags = OPTION_F_SECRET, .count_max = 32,
-     .offset = offsetof(struct otlp_grpc_config, headers), .doc = "Sent as metadata."},
-    {.key = "timeout", .kind = OPTION_DURATION, .fallback = "5s", .unit = "s", .min = 0.001,
-     .max = 3600, .offset = offsetof(struct otlp_grpc_config, timeout_ns),
+    {.key = "compression",
+     .kind = OPTION_ENUM,
+     .fallback = "gzip",
+     .choices = compressions,
+     .offset = offsetof(struct otlp_grpc_config, compression),
+     .doc = "gzip or none."},
+    {.key = "headers",
+     .kind = OPTION_TEXT_MAP,
+     .flags = OPTION_F_SECRET,
+     .count_max = 32,
+     .offset = offsetof(struct otlp_grpc_config, headers),
+     .doc = "Sent as metadata."},
+    {.key = "timeout",
+     .kind = OPTION_DURATION,
+     .fallback = "5s",
+     .unit = "s",
+     .min = 0.001,
+     .max = 3600,
+     .offset = offsetof(struct otlp_grpc_config, timeout_ns),
      .doc = "Deadline of one request."},
-    {.key = "authority", .kind = OPTION_TEXT,
-     .offset = offsetof(struct otlp_grpc_config, authority), .doc = "Overrides :authority."},
-    {.key = "balancer_name", .kind = OPTION_ENUM, .fallback = "round_robin", .choices = balancers,
+    {.key = "authority",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct otlp_grpc_config, authority),
+     .doc = "Overrides :authority."},
+    {.key = "balancer_name",
+     .kind = OPTION_ENUM,
+     .fallback = "round_robin",
+     .choices = balancers,
      .offset = offsetof(struct otlp_grpc_config, balancer),
      .doc = "How requests are spread over the addresses of the host."},
-    {.key = "keepalive", .kind = OPTION_GROUP, .rows = keepalive_options,
+    {.key = "keepalive",
+     .kind = OPTION_GROUP,
+     .rows = keepalive_options,
      .offset = offsetof(struct otlp_grpc_config, keepalive),
      .present_offset = offsetof(struct otlp_grpc_config, keepalive_present),
      .doc = "Off unless present."},
-    {.key = "retry_on_failure", .kind = OPTION_GROUP, .rows = retry_options,
+    {.key = "retry_on_failure",
+     .kind = OPTION_GROUP,
+     .rows = retry_options,
      .offset = offsetof(struct otlp_grpc_config, retry),
      .doc = "What failed for now is sent again."},
-    {.key = "sending_queue", .kind = OPTION_GROUP, .rows = queue_options,
+    {.key = "sending_queue",
+     .kind = OPTION_GROUP,
+     .rows = queue_options,
      .offset = offsetof(struct otlp_grpc_config, queue),
      .doc = "Between admission and the backend."},
-    {.key = "read_buffer_size", .kind = OPTION_SIZE, .flags = OPTION_F_IGNORED,
+    {.key = "read_buffer_size",
+     .kind = OPTION_SIZE,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: gRPC core sizes its buffers."},
-    {.key = "write_buffer_size", .kind = OPTION_SIZE, .flags = OPTION_F_IGNORED,
+    {.key = "write_buffer_size",
+     .kind = OPTION_SIZE,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: gRPC core sizes its buffers."},
-    {.key = "wait_for_ready", .kind = OPTION_BOOL, .flags = OPTION_F_IGNORED,
+    {.key = "wait_for_ready",
+     .kind = OPTION_BOOL,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: what cannot be sent for now is retried."},
-    {.key = "user_agent", .kind = OPTION_TEXT, .flags = OPTION_F_IGNORED,
+    {.key = "user_agent",
+     .kind = OPTION_TEXT,
+     .flags = OPTION_F_IGNORED,
      .doc = "No effect: Sidejudge names itself."},
     {.key = NULL},
 };
 
-static void check_compression(const struct otlp_grpc_config *config,
-                              const struct config_node *node, const char *path,
-                              struct option_errors *errors)
+static void check_compression(const struct otlp_grpc_config *config, const struct config_node *node,
+                              const char *path, struct option_errors *errors)
 {
     if (config->compression == COMPRESSION_ZSTD || config->compression == COMPRESSION_SNAPPY) {
         option_error(errors, path, config_get(node, "compression"),
@@ -142,10 +194,8 @@ static void check_headers(const struct otlp_grpc_config *config, const struct co
         for (size_t at = 0; at < pair->key.len && at < sizeof(name) - 1; at++) {
             name[at] = (char)tolower(pair->key.ptr[at]);
         }
-        grpc_slice value =
-            grpc_slice_from_static_buffer(pair->value.len > 0 ? pair->value.ptr
-                                                              : (const uint8_t *)"",
-                                          pair->value.len);
+        grpc_slice value = grpc_slice_from_static_buffer(
+            pair->value.len > 0 ? pair->value.ptr : (const uint8_t *)"", pair->value.len);
         if (pair->key.len >= sizeof(name) || strncmp(name, "grpc-", 5) == 0 ||
             strcmp(name, "sidejudge-hop") == 0 ||
             !grpc_header_key_is_legal(grpc_slice_from_static_string(name)) ||
@@ -196,9 +246,9 @@ static void otlp_grpc_validate(const void *arg, const struct config_node *node, 
 
 struct grpc_transport {
     uint32_t magic;
-    struct mailbox finished;         // from the completion thread
+    struct mailbox finished;  // from the completion thread
     struct thread completion;
-    bool is_open;                    // core is initialised, the channel is there
+    bool is_open;  // core is initialised, the channel is there
     grpc_channel *channel;
     grpc_completion_queue *queue;
     void *methods[SIGNAL_COUNT];
@@ -206,7 +256,7 @@ struct grpc_transport {
     size_t header_count;
     // What the channel is made of.
     char *target, *authority, *server_name, *user_agent;
-    char *ca_pem, *cert_pem, *key_pem;   // NULL: none
+    char *ca_pem, *cert_pem, *key_pem;  // NULL: none
     bool is_insecure, is_gzip, allows_proxy;
     const char *balancer;
     int64_t timeout_ns;
@@ -215,10 +265,10 @@ struct grpc_transport {
     char *header_names[HEADERS_MAX], *header_values[HEADERS_MAX];
 };
 
-struct exchange {                    // one call
-    struct mailbox_node node;        // first: on the way from the completion thread
+struct exchange {              // one call
+    struct mailbox_node node;  // first: on the way from the completion thread
     uint32_t magic;
-    struct shipment *shipment;       // NULL: cancelled
+    struct shipment *shipment;  // NULL: cancelled
     struct grpc_transport *transport;
     grpc_call *call;
     grpc_byte_buffer *request, *response;
@@ -237,8 +287,8 @@ static void completion_run(void *arg)
 {
     struct grpc_transport *transport = arg;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(
-            transport->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(transport->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return;
         }
@@ -250,24 +300,29 @@ static void completion_run(void *arg)
     }
 }
 
+// Process-wide, as core's log is: what core complains about over and over is said once.
+static struct log_episode core_episode;
+
 static void core_log(gpr_log_func_args *args)
 {
-    log_line(args->severity == GPR_LOG_SEVERITY_ERROR ? LOG_WARN : LOG_DEBUG, "exporter/otlp_grpc",
-             "gRPC core", LOG_TEXT("text", args->message));
+    bool opens = log_episode_opens(&core_episode, clock_mono_ns(), 60 * NS_PER_S);
+    log_line(opens ? LOG_WARN : LOG_DEBUG, "exporter/otlp_grpc", "gRPC core",
+             LOG_TEXT("text", args->message));
 }
 
 static void arg_int(grpc_arg *args, size_t *count, const char *key, int value)
 {
     CHECK(*count < ARGS_MAX);
-    args[(*count)++] = (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key,
-                                  .value.integer = value};
+    args[(*count)++] =
+        (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
 }
 
 static void arg_text(grpc_arg *args, size_t *count, const char *key, const char *value)
 {
     CHECK(*count < ARGS_MAX);
     if (value != NULL) {
-        args[(*count)++] = (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)key,
+        args[(*count)++] = (grpc_arg){.type = GRPC_ARG_STRING,
+                                      .key = (char *)(uintptr_t)key,
                                       .value.string = (char *)(uintptr_t)value};
     }
 }
@@ -339,9 +394,9 @@ static bool transport_open(struct grpc_transport *transport)
             grpc_channel_register_call(transport->channel, method_paths[i], NULL, NULL);
     }
     for (size_t i = 0; i < transport->header_count; i++) {
-        transport->headers[i] = (grpc_metadata){
-            .key = grpc_slice_from_static_string(transport->header_names[i]),
-            .value = grpc_slice_from_static_string(transport->header_values[i])};
+        transport->headers[i] =
+            (grpc_metadata){.key = grpc_slice_from_static_string(transport->header_names[i]),
+                            .value = grpc_slice_from_static_string(transport->header_values[i])};
     }
     transport->is_open = true;
     return true;
@@ -414,9 +469,8 @@ static void grpc_send(void *arg, struct shipment *shipment)
     grpc_metadata_array_init(&exchange->trailing);
     exchange->details = grpc_empty_slice();
     exchange->request = request_buffer(shipment->payload);
-    gpr_timespec deadline =
-        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                     gpr_time_from_nanos(transport->timeout_ns, GPR_TIMESPAN));
+    gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                         gpr_time_from_nanos(transport->timeout_ns, GPR_TIMESPAN));
     exchange->call = grpc_channel_create_registered_call(
         transport->channel, NULL, GRPC_PROPAGATE_DEFAULTS, transport->queue,
         transport->methods[shipment->signal], deadline, NULL);

@@ -17,7 +17,7 @@
 #define FREE_MAX 16
 #define FREE_BYTES_MAX ((size_t)256 << 10)
 #define PLAIN_KEPT_BYTES ((size_t)1 << 20)
-#define BODY_BYTES_MAX ((size_t)1 << 31)     // what the scanner takes
+#define BODY_BYTES_MAX ((size_t)1 << 31)  // what the scanner takes
 #define PART_ELSEWHERE SIZE_MAX
 
 void payload_hold(struct payload *payload)

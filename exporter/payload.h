@@ -10,19 +10,19 @@
 #include "base/compression.h"
 #include "proto/parcel.h"
 
-#define PAYLOAD_PLAIN_BELOW 1024    // smaller bodies are not worth compressing
+#define PAYLOAD_PLAIN_BELOW 1024  // smaller bodies are not worth compressing
 
 struct payload {
     uint32_t magic;
-    enum codec codec;               // of `wire`; CODEC_NONE below PAYLOAD_PLAIN_BELOW
-    struct bytes wire;              // what is sent
-    size_t plain_bytes;             // its size in identity coding
-    struct batch *batch;            // borrowed from, one view; NULL: `wire` stands in `buffer`
+    enum codec codec;     // of `wire`; CODEC_NONE below PAYLOAD_PLAIN_BELOW
+    struct bytes wire;    // what is sent
+    size_t plain_bytes;   // its size in identity coding
+    struct batch *batch;  // borrowed from, one view; NULL: `wire` stands in `buffer`
     struct buffer buffer;
-    struct account *account;        // charged with charged_bytes; may be NULL
+    struct account *account;  // charged with charged_bytes; may be NULL
     size_t charged_bytes;
     atomic_uint references;
-    struct payload *next_free;      // the packer's
+    struct payload *next_free;  // the packer's
 };
 
 void payload_hold(struct payload *payload);
@@ -33,10 +33,10 @@ struct packer {
     enum codec codec;
     struct account *account;
     struct compressor *compressor;
-    struct buffer plain;            // rendered parts on their way into the compressor
-    struct bytes *parts;            // of the body that is being packed
+    struct buffer plain;  // rendered parts on their way into the compressor
+    struct bytes *parts;  // of the body that is being packed
     size_t part_count, part_max;
-    size_t *offsets;                // of parts that stand in `plain`; SIZE_MAX: a view elsewhere
+    size_t *offsets;  // of parts that stand in `plain`; SIZE_MAX: a view elsewhere
     struct payload *free;
     unsigned free_count;
 };

@@ -18,11 +18,16 @@ struct phoenix_config {
 };
 
 static const struct option phoenix_options[] = {
-    {.key = "endpoint", .kind = OPTION_TEXT, .offset = offsetof(struct phoenix_config, endpoint),
+    {.key = "endpoint",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct phoenix_config, endpoint),
      .doc = "Base URL. When absent: PHOENIX_COLLECTOR_ENDPOINT, else http://localhost:6006."},
-    {.key = "api_key", .kind = OPTION_SECRET, .offset = offsetof(struct phoenix_config, api_key),
+    {.key = "api_key",
+     .kind = OPTION_SECRET,
+     .offset = offsetof(struct phoenix_config, api_key),
      .doc = "When absent: PHOENIX_API_KEY; without either no authorisation is sent."},
-    {.key = "project_name", .kind = OPTION_TEXT,
+    {.key = "project_name",
+     .kind = OPTION_TEXT,
      .offset = offsetof(struct phoenix_config, project_name),
      .doc = "Project of all spans. When absent: PHOENIX_PROJECT_NAME, else as the resource."},
     HTTP_EXPORT_ROWS(struct phoenix_config),
@@ -61,13 +66,12 @@ static enum result phoenix_start(const struct component_env *env, const void *ar
         snprintf(why, why_len, "api_key or project_name is too long");
         return RESULT_FAIL;
     }
-    struct http_export_setup setup = {
-        .config = &config->http,
-        .backend = http_backend(HTTP_BACKEND_PHOENIX),
-        .base_url = phoenix_url(config),
-        .extra = {{api_key.len > 0 ? "Authorization" : NULL, bearer},
-                  {project.len > 0 ? "x-project-name" : NULL, name}},
-        .extra_secrets = {api_key, BYTES_NONE}};
+    struct http_export_setup setup = {.config = &config->http,
+                                      .backend = http_backend(HTTP_BACKEND_PHOENIX),
+                                      .base_url = phoenix_url(config),
+                                      .extra = {{api_key.len > 0 ? "Authorization" : NULL, bearer},
+                                                {project.len > 0 ? "x-project-name" : NULL, name}},
+                                      .extra_secrets = {api_key, BYTES_NONE}};
     return http_export_start(env, &setup, exporter, why, why_len);
 }
 

@@ -15,8 +15,8 @@
 
 #include "base/check.h"
 
-#define SORT_MAX 1024                        // parcels per turn
-#define REQUEST_BYTES ((size_t)32 << 10)     // what the sizers `requests` and `items` stand for
+#define SORT_MAX 1024                     // parcels per turn
+#define REQUEST_BYTES ((size_t)32 << 10)  // what the sizers `requests` and `items` stand for
 #define ITEM_BYTES ((size_t)1 << 10)
 #define DEFAULT_BYTES ((size_t)32 << 20)
 
@@ -24,47 +24,86 @@ static const char *const sizers[] = {"requests", "items", "bytes", NULL};
 static const char *const batch_sizers[] = {"", "items", "bytes", NULL};
 
 static const struct option batch_options[] = {
-    {.key = "flush_timeout", .kind = OPTION_DURATION, .fallback = "200ms", .unit = "s",
-     .offset = offsetof(struct queue_batch_config, flush_timeout_ns), .min = 0.001, .max = 3600,
+    {.key = "flush_timeout",
+     .kind = OPTION_DURATION,
+     .fallback = "200ms",
+     .unit = "s",
+     .offset = offsetof(struct queue_batch_config, flush_timeout_ns),
+     .min = 0.001,
+     .max = 3600,
      .doc = "The longest wait for company."},
-    {.key = "min_size", .kind = OPTION_SIZE, .fallback = "8192",
-     .offset = offsetof(struct queue_batch_config, min_size), .min = 0, .max = 1e9,
+    {.key = "min_size",
+     .kind = OPTION_SIZE,
+     .fallback = "8192",
+     .offset = offsetof(struct queue_batch_config, min_size),
+     .min = 0,
+     .max = 1e9,
      .doc = "A request leaves when it has gathered this much."},
-    {.key = "max_size", .kind = OPTION_SIZE, .fallback = "0",
-     .offset = offsetof(struct queue_batch_config, max_size), .min = 0, .max = 1e9,
+    {.key = "max_size",
+     .kind = OPTION_SIZE,
+     .fallback = "0",
+     .offset = offsetof(struct queue_batch_config, max_size),
+     .min = 0,
+     .max = 1e9,
      .doc = "Larger requests are cut; 0: 4 MiB for gRPC, 8 MiB for HTTP. In items: on average."},
-    {.key = "sizer", .kind = OPTION_ENUM, .fallback = "", .choices = batch_sizers,
+    {.key = "sizer",
+     .kind = OPTION_ENUM,
+     .fallback = "",
+     .choices = batch_sizers,
      .offset = offsetof(struct queue_batch_config, sizer),
      .doc = "Unit of both sizes; as the queue's when absent, items when that is requests."},
     {.key = NULL},
 };
 
 const struct option queue_options[] = {
-    {.key = "num_consumers", .kind = OPTION_INT, .fallback = "10", .min = 1, .max = 256,
+    {.key = "num_consumers",
+     .kind = OPTION_INT,
+     .fallback = "10",
+     .min = 1,
+     .max = 256,
      .offset = offsetof(struct queue_config, num_consumers),
      .doc = "Requests in flight at most."},
-    {.key = "enabled", .kind = OPTION_BOOL, .fallback = "true",
+    {.key = "enabled",
+     .kind = OPTION_BOOL,
+     .fallback = "true",
      .offset = offsetof(struct queue_config, enabled),
      .doc = "Kept for compatibility: the queue is what admission counts on and is always there."},
-    {.key = "queue_size", .kind = OPTION_SIZE, .fallback = "0",
-     .offset = offsetof(struct queue_config, queue_size), .min = 0, .max = 1e12,
+    {.key = "queue_size",
+     .kind = OPTION_SIZE,
+     .fallback = "0",
+     .offset = offsetof(struct queue_config, queue_size),
+     .min = 0,
+     .max = 1e12,
      .doc = "Bound in units of the sizer; 0: 32 MiB, less where memory is short."},
-    {.key = "sizer", .kind = OPTION_ENUM, .fallback = "requests", .choices = sizers,
+    {.key = "sizer",
+     .kind = OPTION_ENUM,
+     .fallback = "requests",
+     .choices = sizers,
      .offset = offsetof(struct queue_config, sizer),
      .doc = "The bound is always one of bytes: a request counts as 32 KiB, an item as 1 KiB."},
-    {.key = "block_on_overflow", .kind = OPTION_BOOL, .fallback = "false",
+    {.key = "block_on_overflow",
+     .kind = OPTION_BOOL,
+     .fallback = "false",
      .offset = offsetof(struct queue_config, block_on_overflow),
      .doc = "When full, refuse the request (retryable) although other exporters would take it."},
-    {.key = "wait_for_result", .kind = OPTION_BOOL, .fallback = "false",
+    {.key = "wait_for_result",
+     .kind = OPTION_BOOL,
+     .fallback = "false",
      .offset = offsetof(struct queue_config, wait_for_result),
      .doc = "Only false: a request is acknowledged when it is admitted."},
-    {.key = "storage", .kind = OPTION_TEXT, .flags = OPTION_F_NULLABLE,
+    {.key = "storage",
+     .kind = OPTION_TEXT,
+     .flags = OPTION_F_NULLABLE,
      .offset = offsetof(struct queue_config, storage),
      .doc = "Not built yet."},
-    {.key = "merge", .kind = OPTION_BOOL, .fallback = "true",
+    {.key = "merge",
+     .kind = OPTION_BOOL,
+     .fallback = "true",
      .offset = offsetof(struct queue_config, merge),
      .doc = "Whether small requests are merged while others are in flight."},
-    {.key = "batch", .kind = OPTION_GROUP, .rows = batch_options,
+    {.key = "batch",
+     .kind = OPTION_GROUP,
+     .rows = batch_options,
      .offset = offsetof(struct queue_config, batch),
      .present_offset = offsetof(struct queue_config, batch_present),
      .doc = "Gather requests before sending, as the Collector does."},
@@ -297,8 +336,8 @@ static void lot_bounds(const struct queue *queue, const struct parcel *first, si
     }
     *items_max = max_size;
     if (first->item_count > max_size) {  // cut by bytes, in proportion
-        size_t share = (size_t)((double)rendered_size(first) * (double)max_size /
-                                (double)first->item_count);
+        size_t share =
+            (size_t)((double)rendered_size(first) * (double)max_size / (double)first->item_count);
         *bytes_max = share < *bytes_max ? share : *bytes_max;
     }
 }
@@ -315,6 +354,7 @@ static void take_run(struct queue *queue, struct queue_pending *pending, uint64_
     if (bytes > bytes_max) {
         pending->cut = first;
         pending->cut_bytes_max = bytes_max;
+        pending->cut_items = first->parcel->item_count;
         parcel_cutter_begin(&pending->cutter, first->parcel);
         return;
     }
@@ -362,10 +402,17 @@ bool queue_take(struct queue *queue, uint64_t now_ns, unsigned in_flight, struct
     return false;
 }
 
+void queue_piece_taken(struct queue *queue, const struct lot *lot, uint32_t items)
+{
+    struct queue_pending *pending = &queue->pending[lot->signal];
+    pending->cut_items -= items < pending->cut_items ? items : pending->cut_items;
+}
+
 void queue_piece_done(struct queue *queue, struct lot *lot)
 {
     struct queue_pending *pending = &queue->pending[lot->signal];
     CHECK(lot->cutter == &pending->cutter && pending->cut != NULL);
+    pending->cut_items = 0;
     struct parcel_link *link = pending->cut;
     pending->cut = NULL;
     lot->cutter = NULL;
@@ -380,6 +427,11 @@ bool queue_is_empty(const struct queue *queue)
         }
     }
     return true;
+}
+
+uint64_t queue_items(const struct queue *queue, enum signal signal)
+{
+    return queue->pending[signal].items + queue->pending[signal].cut_items;
 }
 
 struct parcel_link *queue_take_rest(struct queue *queue)

@@ -15,26 +15,26 @@
 #include "base/option.h"
 #include "proto/parcel.h"
 
-#define QUEUE_VERBATIM_PACKED_BYTES ((size_t)8 << 10)   // compressed size from which on
-#define QUEUE_VERBATIM_PLAIN_BYTES ((size_t)64 << 10)   // the same for identity coding
+#define QUEUE_VERBATIM_PACKED_BYTES ((size_t)8 << 10)  // compressed size from which on
+#define QUEUE_VERBATIM_PLAIN_BYTES ((size_t)64 << 10)  // the same for identity coding
 #define QUEUE_MERGE_BYTES ((size_t)1 << 20)
 #define QUEUE_MERGE_WAIT_NS (UINT64_C(50) * 1000000)
-#define QUEUE_LOT_PARCELS_MAX 4096                      // merged into one request
+#define QUEUE_LOT_PARCELS_MAX 4096  // merged into one request
 
 enum queue_sizer { QUEUE_REQUESTS, QUEUE_ITEMS, QUEUE_BYTES };
 
 struct queue_batch_config {
     int64_t flush_timeout_ns;
-    int64_t min_size, max_size;    // in units of the sizer; max_size 0: the exporter's own limit
-    int sizer;                     // enum queue_batch_sizer
+    int64_t min_size, max_size;  // in units of the sizer; max_size 0: the exporter's own limit
+    int sizer;                   // enum queue_batch_sizer
 };
 enum queue_batch_sizer { QUEUE_BATCH_INHERIT, QUEUE_BATCH_ITEMS, QUEUE_BATCH_BYTES };
 
-struct queue_config {              // sending_queue
+struct queue_config {  // sending_queue
     bool enabled;
-    int64_t num_consumers;         // requests in flight
-    int64_t queue_size;            // in units of the sizer; 0: the default
-    int sizer;                     // enum queue_sizer
+    int64_t num_consumers;  // requests in flight
+    int64_t queue_size;     // in units of the sizer; 0: the default
+    int sizer;              // enum queue_sizer
     bool block_on_overflow;
     bool wait_for_result;
     struct bytes storage;
@@ -51,31 +51,32 @@ void queue_validate(const struct queue_config *config, const struct config_node 
 // most half of what requests may occupy. The account may be NULL.
 size_t queue_capacity_bytes(const struct queue_config *config, const struct account *account);
 
-struct queue_pending {             // sorted, of one signal; exporter's thread
+struct queue_pending {  // sorted, of one signal; exporter's thread
     struct parcel_link *first, *last;
     uint32_t count;
-    uint64_t bytes, items;         // charged bytes
+    uint64_t bytes, items;  // charged bytes
     uint64_t oldest_ns;
-    struct parcel_link *cut;       // a parcel that is being sent in pieces
-    size_t cut_bytes_max;          // of a piece
+    struct parcel_link *cut;  // a parcel that is being sent in pieces
+    size_t cut_bytes_max;     // of a piece
+    uint64_t cut_items;       // of it that have not been taken yet
     struct parcel_cutter cutter;
 };
 
 struct queue {
     struct mailbox inbox;
-    atomic_size_t used[2];         // bytes: telemetry, own products
+    atomic_size_t used[2];  // bytes: telemetry, own products
     size_t used_max[2];
     const struct queue_config *config;  // borrowed
-    size_t bytes_max;              // of one request, identity coding
+    size_t bytes_max;                   // of one request, identity coding
     enum codec codec;
-    bool is_draining;              // nothing waits for company any more
+    bool is_draining;  // nothing waits for company any more
     struct queue_pending pending[SIGNAL_COUNT];
-    unsigned turn;                 // signal that is asked first
+    unsigned turn;  // signal that is asked first
 };
 
-struct lot {                       // what the next request is made of
+struct lot {  // what the next request is made of
     enum signal signal;
-    struct parcel_link *first;     // list by queue_next_link, owned; NULL for a piece
+    struct parcel_link *first;  // list by queue_next_link, owned; NULL for a piece
     uint32_t count;
     struct parcel_cutter *cutter;  // the next piece of a larger parcel, of at most ...
     size_t piece_bytes_max;
@@ -96,9 +97,13 @@ bool queue_sort(struct queue *queue, uint64_t now_ns);
 // Takes the next lot if one is ready. Else false, and *wake_ns is lowered to when one will be.
 bool queue_take(struct queue *queue, uint64_t now_ns, unsigned in_flight, struct lot *lot,
                 uint64_t *wake_ns);
-// After parcel_cutter_next returned false for lot->cutter: lets the cut parcel go.
+// After parcel_cutter_next took `items` of lot->cutter.
+void queue_piece_taken(struct queue *queue, const struct lot *lot, uint32_t items);
+// After it returned false: lets the cut parcel go.
 void queue_piece_done(struct queue *queue, struct lot *lot);
 bool queue_is_empty(const struct queue *queue);
+// Items of that signal that were sorted in and have not been taken.
+uint64_t queue_items(const struct queue *queue, enum signal signal);
 // Takes everything that is left, whatever its signal; NULL when empty.
 struct parcel_link *queue_take_rest(struct queue *queue);
 struct parcel_link *queue_next_link(const struct parcel_link *link);

@@ -457,14 +457,14 @@ static struct shipment *next_fresh(struct exporter *exporter, uint64_t now_ns, u
 {
     struct shipment *shipment = free_place(exporter);
     while (shipment != NULL) {
-        if (!exporter->has_held && !queue_take(&exporter->queue, now_ns, exporter->in_flight,
-                                               &exporter->held, wake_ns)) {
+        if (!exporter->has_held &&
+            !queue_take(&exporter->queue, now_ns, exporter->in_flight, &exporter->held, wake_ns)) {
             return NULL;
         }
         exporter->has_held = true;
         bool force = exporter->active == 0;
-        enum result result = shipment_load(shipment, &exporter->packer, &exporter->queue,
-                                           &exporter->held, force);
+        enum result result =
+            shipment_load(shipment, &exporter->packer, &exporter->queue, &exporter->held, force);
         if (result == RESULT_OK) {
             exporter->has_held = false;
             exporter->active++;
@@ -488,8 +488,7 @@ static struct shipment *next_fresh(struct exporter *exporter, uint64_t now_ns, u
     return NULL;
 }
 
-static struct shipment *next_shipment(struct exporter *exporter, uint64_t now_ns,
-                                      uint64_t *wake_ns)
+static struct shipment *next_shipment(struct exporter *exporter, uint64_t now_ns, uint64_t *wake_ns)
 {
     if (exporter->in_flight >= (exporter->is_broken ? 1 : exporter->shipment_max)) {
         return NULL;
@@ -523,18 +522,15 @@ static void abandon_queue(struct exporter *exporter)
     if (exporter->has_held) {
         drop_held(exporter);
     }
-    struct parcel_link *rest = queue_take_rest(&exporter->queue);
-    uint64_t items = 0;
-    enum signal signal = rest != NULL ? rest->parcel->batch->signal : SIGNAL_TRACES;
-    for (struct parcel_link *link = rest; link != NULL; link = queue_next_link(link)) {
-        const struct parcel *parcel = link->parcel;
-        tally_count(&exporter->tally, TALLY_SEND_FAILED, parcel->batch->signal, parcel->item_count);
-        items += parcel->item_count;
+    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
+        uint64_t items = queue_items(&exporter->queue, (enum signal)i);
+        tally_count(&exporter->tally, TALLY_SEND_FAILED, (enum signal)i, items);
+        if (items > 0) {
+            say_drop(exporter, (enum signal)i, DELIVERY_SHUTDOWN, items,
+                     "still queued at the deadline");
+        }
     }
-    if (items > 0) {
-        say_drop(exporter, signal, DELIVERY_SHUTDOWN, items, "still queued at the deadline");
-    }
-    queue_settle(&exporter->queue, rest);
+    queue_settle(&exporter->queue, queue_take_rest(&exporter->queue));
 }
 
 static void abandon(struct exporter *exporter)
@@ -555,10 +551,11 @@ static void abandon(struct exporter *exporter)
     abandon_queue(exporter);
 }
 
-// True when the thread ends with this turn.
-static bool drain_turn(struct exporter *exporter, bool more, uint64_t now_ns, uint64_t *wake_ns)
+// True when the thread ends with this turn. `by_ns` was read before the inbox was sorted: what was
+// pushed before the drain began is then known.
+static bool drain_turn(struct exporter *exporter, uint64_t by_ns, bool more, uint64_t now_ns,
+                       uint64_t *wake_ns)
 {
-    uint64_t by_ns = atomic_load_explicit(&exporter->drain_by_ns, memory_order_acquire);
     if (by_ns == 0) {
         return false;
     }
@@ -611,15 +608,15 @@ static bool exporter_turn(void *arg, uint64_t now_ns)
         return false;
     }
     uint64_t wake_ns = UINT64_MAX;
-    exporter->queue.is_draining =
-        atomic_load_explicit(&exporter->drain_by_ns, memory_order_acquire) != 0;
+    uint64_t by_ns = atomic_load_explicit(&exporter->drain_by_ns, memory_order_acquire);
+    exporter->queue.is_draining = by_ns != 0;
     bool more = exporter->ops->turn != NULL && exporter->ops->turn(exporter->transport, now_ns);
     more = queue_sort(&exporter->queue, now_ns) || more;
     unlearn_size(exporter, now_ns);
     pump(exporter, now_ns, &wake_ns);
     metric_set(exporter->tally.queue_size, (double)queue_used_bytes(&exporter->queue));
     metric_set(exporter->tally.in_flight, (double)exporter->in_flight);
-    if (drain_turn(exporter, more, now_ns, &wake_ns)) {
+    if (drain_turn(exporter, by_ns, more, now_ns, &wake_ns)) {
         exporter->is_stopped = true;
         loop_stop(exporter->loop);
         return false;

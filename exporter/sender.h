@@ -29,12 +29,12 @@ struct transport_ops {
     void (*free)(void *transport);
 };
 
-struct sender_setup {               // borrowed for the call only
+struct sender_setup {  // borrowed for the call only
     const struct queue_config *queue;
     const struct retry_config *retry;
     enum codec codec;
-    size_t bytes_max;               // of one request in identity coding
-    const struct bytes *secrets;    // texts that must not appear in logs, such as header values
+    size_t bytes_max;             // of one request in identity coding
+    const struct bytes *secrets;  // texts that must not appear in logs, such as header values
     size_t secret_count;
 };
 
@@ -42,8 +42,8 @@ struct sender_setup {               // borrowed for the call only
 
 struct exporter {
     uint32_t magic;
-    const char *id;                 // the environment's
-    char component[96];             // "exporter/otlp_http", for logs
+    const char *id;      // the environment's
+    char component[96];  // "exporter/otlp_http", for logs
     struct account *account;
     const struct transport_ops *ops;
     void *transport;
@@ -60,14 +60,14 @@ struct exporter {
     struct random random;
     struct shipment *shipments;
     unsigned shipment_max;
-    unsigned in_flight, active;     // active: not SHIPMENT_FREE
-    bool is_broken;                 // the backend fails for now
+    unsigned in_flight, active;  // active: not SHIPMENT_FREE
+    bool is_broken;              // the backend fails for now
     bool has_said_broken;
-    struct lot held;                // taken, but there was no memory for its bytes
+    struct lot held;  // taken, but there was no memory for its bytes
     bool has_held;
-    size_t bytes_max;               // configured
-    uint64_t raise_at_ns;           // when queue.bytes_max may grow again; 0: it is bytes_max
-    _Atomic uint64_t drain_by_ns;   // 0: not draining
+    size_t bytes_max;              // configured
+    uint64_t raise_at_ns;          // when queue.bytes_max may grow again; 0: it is bytes_max
+    _Atomic uint64_t drain_by_ns;  // 0: not draining
     bool is_stopped;
     struct bytes secrets[SENDER_SECRETS_MAX];  // owned copies
     size_t secret_count;

@@ -62,8 +62,8 @@ static enum result load_links(struct shipment *shipment, struct packer *packer, 
     return RESULT_OK;
 }
 
-static enum result load_piece(struct shipment *shipment, struct packer *packer,
-                              struct queue *queue, struct lot *lot, bool force)
+static enum result load_piece(struct shipment *shipment, struct packer *packer, struct queue *queue,
+                              struct lot *lot, bool force)
 {
     struct parcel_cutter before = *lot->cutter;
     shipment->border_count = 0;
@@ -77,6 +77,7 @@ static enum result load_piece(struct shipment *shipment, struct packer *packer,
         *lot->cutter = before;
         return RESULT_SHED;
     }
+    queue_piece_taken(queue, lot, shipment->item_count);
     return RESULT_OK;
 }
 
@@ -224,8 +225,8 @@ enum result shipment_load_part(struct shipment *shipment, struct packer *packer,
         packer_recycle(packer, &shipment->payload);
     }
     batch_hold(shipment->flat);
-    struct parcel *parcel = parcel_new(shipment->flat, PARCEL_ONLY, shipment->places + part->first,
-                                       part->count, 0);
+    struct parcel *parcel =
+        parcel_new(shipment->flat, PARCEL_ONLY, shipment->places + part->first, part->count, 0);
     packer_begin(packer);
     packer_add(packer, parcel);
     shipment->payload = packer_finish(packer, force);

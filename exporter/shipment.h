@@ -14,28 +14,28 @@ struct exporter;
 
 enum shipment_state {
     SHIPMENT_FREE,
-    SHIPMENT_READY,      // to be sent as soon as the exporter may
+    SHIPMENT_READY,  // to be sent as soon as the exporter may
     SHIPMENT_IN_FLIGHT,
-    SHIPMENT_WAITING,    // until retry_at_ns
+    SHIPMENT_WAITING,  // until retry_at_ns
 };
 
 struct shipment {
     uint32_t magic;
     enum shipment_state state;
     enum signal signal;
-    uint32_t item_count;            // metrics: data points
-    struct parcel_link *links;      // by queue_next_link; NULL for a piece of a larger parcel
+    uint32_t item_count;        // metrics: data points
+    struct parcel_link *links;  // by queue_next_link; NULL for a piece of a larger parcel
     uint32_t link_count;
-    struct payload *payload;        // of delivery.current
+    struct payload *payload;  // of delivery.current
     struct delivery delivery;
     uint64_t retry_at_ns;
-    bool is_obliged;                // the backend asked for this wait
-    void *call;                     // the transport's, while in flight
+    bool is_obliged;  // the backend asked for this wait
+    void *call;       // the transport's, while in flight
     struct exporter *exporter;
     // The cut-up form.
     struct batch *flat;
     struct item_place *places;
-    uint32_t *points;               // data points per place; NULL unless metrics
+    uint32_t *points;  // data points per place; NULL unless metrics
     uint32_t place_count;
     size_t flat_charged_bytes;
     // Where input requests begin, but the first: offsets in the body, then ordinals of items.

@@ -12,13 +12,17 @@
 
 #define ITEM_FAMILIES(kind, words)                                                                 \
     {                                                                                              \
-        [SIGNAL_TRACES] = {.name = "otelcol_exporter_" kind "_spans", .type = METRIC_COUNTER,      \
-                           .help = "Spans " words, .labels = {"exporter"}},                        \
+        [SIGNAL_TRACES] = {.name = "otelcol_exporter_" kind "_spans",                              \
+                           .type = METRIC_COUNTER,                                                 \
+                           .help = "Spans " words,                                                 \
+                           .labels = {"exporter"}},                                                \
         [SIGNAL_METRICS] = {.name = "otelcol_exporter_" kind "_metric_points",                     \
-                            .type = METRIC_COUNTER, .help = "Metric points " words,                \
+                            .type = METRIC_COUNTER,                                                \
+                            .help = "Metric points " words,                                        \
                             .labels = {"exporter"}},                                               \
         [SIGNAL_LOGS] = {.name = "otelcol_exporter_" kind "_log_records",                          \
-                         .type = METRIC_COUNTER, .help = "Log records " words,                     \
+                         .type = METRIC_COUNTER,                                                   \
+                         .help = "Log records " words,                                             \
                          .labels = {"exporter"}},                                                  \
     }
 
@@ -74,7 +78,7 @@ void tally_init(struct tally *tally, const char *exporter_id)
             tally->items[kind][signal] = metric_series(&item_families[kind][signal], &exporter_id);
         }
     }
-    for (unsigned class = 0; class <= DELIVERY_CLASS_PERMANENT; class++) {
+    for (unsigned class = 0; class <= DELIVERY_CLASS_PERMANENT; class ++) {
         const char *const values[] = {exporter_id, outcome_labels[class]};
         tally->requests[class] = metric_series(&request_family, values);
     }

@@ -23,7 +23,7 @@ struct tally {
     // writer, any number of readers, no lock.
     _Atomic uint32_t error_sequence;
     _Atomic uint64_t error_words[TALLY_ERROR_WORDS];
-    bool has_error;                                          // the writer's
+    bool has_error;  // the writer's
 };
 
 void tally_init(struct tally *tally, const char *exporter_id);

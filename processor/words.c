@@ -31,18 +31,33 @@ bool word_next(struct word_walk *walk, struct bytes *word)
     return word->len > 0;
 }
 
+// Very common English words, by length: one row is compared with one memcmp.
+static const char common_1[] = "ai";
+static const char common_2[] = "anasatbebydoifinisitmemyofonorsotowe";
+static const char common_3[] = "andarebutcanforhashowitsnotourthewaswhoyou";
+static const char common_4[] = "doesfromhavethattheythiswerewhatwhenwillwithyour";
+static const char common_5[] = "theirtherewherewhichwould";
+
 bool word_is_common(struct bytes word)
 {
-    static const char *const common[] = {
-        "a",   "an",  "and", "are", "as",   "at",   "be",   "but",  "by",   "can",  "do",   "does", "for",  "from", "has",
-        "have", "how", "i",   "if",  "in",   "is",   "it",   "its",  "me",   "my",   "not",  "of",   "on",   "or",   "our",
-        "so",  "that", "the", "their", "there", "they", "this", "to",  "was",  "we",   "were", "what", "when", "where", "which",
-        "who", "will", "with", "would", "you",  "your"};
-    if (word.len > 5) {
+    static const struct {
+        const char *words;
+        size_t bytes;
+    } rows[] = {{common_1, sizeof(common_1) - 1},
+                {common_2, sizeof(common_2) - 1},
+                {common_3, sizeof(common_3) - 1},
+                {common_4, sizeof(common_4) - 1},
+                {common_5, sizeof(common_5) - 1}};
+    uint8_t folded[8];
+    if (word.len == 0 || word.len > sizeof(rows) / sizeof(rows[0])) {
         return false;
     }
-    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
-        if (bytes_equal_nocase(word, common[i])) {
+    for (size_t i = 0; i < word.len; i++) {
+        folded[i] = word.ptr[i] | 0x20;  // letters fold; what else it makes of a byte is no letter
+    }
+    for (size_t i = 0; i < rows[word.len - 1].bytes; i += word.len) {
+        if (rows[word.len - 1].words[i] == (char)folded[0] &&
+            memcmp(rows[word.len - 1].words + i, folded, word.len) == 0) {
             return true;
         }
     }

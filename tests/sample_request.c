@@ -62,7 +62,8 @@ static void small_span_write(struct buffer *out, struct random *random)
     snprintf(text, sizeof text, "user-%05u", (unsigned)random_below(random, 100000));
     attribute_write_text(out, SPAN_ATTRIBUTES, "enduser.id", bytes_from_text(text));
     if (random_below(random, 2) == 0) {
-        attribute_write_text(out, SPAN_ATTRIBUTES, "url.path", BYTES_LITERAL("/a/path/that/is/long"));
+        attribute_write_text(out, SPAN_ATTRIBUTES, "url.path",
+                             BYTES_LITERAL("/a/path/that/is/long"));
     }
     wire_close(out, wire_open(out, SPAN_STATUS));
     wire_write_fixed32(out, SPAN_FLAGS, 0x101);
@@ -112,7 +113,8 @@ static void words_write(struct buffer *text, size_t len, const struct llm_shape 
     buffer_reset(text);
     while (text->len < len) {
         bool is_accented = shape->accents_every > 0 && ++count % shape->accents_every == 0;
-        buffer_append_text(text, is_accented ? "d\xc3\xa9j\xc3\xa0" : words[random_below(random, 12)]);
+        buffer_append_text(text,
+                           is_accented ? "d\xc3\xa9j\xc3\xa0" : words[random_below(random, 12)]);
         buffer_append_byte(text, ' ');
     }
 }

@@ -15,16 +15,16 @@
 
 enum api { API_OPENAI, API_ANTHROPIC };
 
-struct asked {                   // what a sound request says
+struct asked {  // what a sound request says
     enum api api;
     struct bytes model, instructions, transcript;
-    struct bytes tool;           // Anthropic: the forced tool's name
+    struct bytes tool;  // Anthropic: the forced tool's name
     const struct json_value *schema;
 };
 
 struct fault {
     int status;
-    const char *type;            // Anthropic's error type, or OpenAI's code
+    const char *type;  // Anthropic's error type, or OpenAI's code
     const char *message;
 };
 
@@ -172,10 +172,9 @@ static const char *openai_format(const struct json_value *format, struct asked *
 
 static const char *openai_check(const struct json_value *root, struct asked *asked)
 {
-    static const char *const known[] = {"model",       "messages", "max_tokens",
-                                        "temperature", "seed",     "max_completion_tokens",
-                                        "top_p",       "stream",   "response_format",
-                                        NULL};
+    static const char *const known[] = {
+        "model", "messages", "max_tokens",      "temperature", "seed", "max_completion_tokens",
+        "top_p", "stream",   "response_format", NULL};
     if (!has_only(root, known)) {
         return "Unrecognized request argument supplied.";
     }
@@ -283,8 +282,8 @@ static bool admit(const struct judge_script *script, const struct judge_request 
         return fault_set(fault, 401, anthropic ? "authentication_error" : "invalid_api_key",
                          anthropic ? "invalid x-api-key" : "Incorrect API key provided.");
     }
-    if (anthropic && !bytes_equal_text(judge_header(request->head, "anthropic-version"),
-                                       "2023-06-01")) {
+    if (anthropic &&
+        !bytes_equal_text(judge_header(request->head, "anthropic-version"), "2023-06-01")) {
         return fault_set(fault, 400, "invalid_request_error",
                          "anthropic-version: header is required");
     }
@@ -502,9 +501,9 @@ static bool misbehave(const struct judge_script *script, enum judge_mode mode, e
         fault = (struct fault){500, api == API_ANTHROPIC ? "api_error" : "server_error",
                                "The server had an error while processing your request."};
     } else if (mode == JUDGE_MODE_LIMIT || (mode == JUDGE_MODE_LIMIT_ONCE && odd)) {
-        fault = (struct fault){429,
-                               api == API_ANTHROPIC ? "rate_limit_error" : "rate_limit_exceeded",
-                               "Rate limit reached."};
+        fault =
+            (struct fault){429, api == API_ANTHROPIC ? "rate_limit_error" : "rate_limit_exceeded",
+                           "Rate limit reached."};
         answered->retry_after = true;
     } else if (mode == JUDGE_MODE_GARBAGE) {
         buffer_append_text(out, "<html><body>upstream connect error</body></html>");
@@ -524,8 +523,8 @@ static bool misbehave(const struct judge_script *script, enum judge_mode mode, e
 }
 
 static void answer(const struct judge_script *script, const struct judge_request *request,
-                   const struct asked *asked, enum judge_mode mode,
-                   struct judge_answered *answered, struct buffer *out)
+                   const struct asked *asked, enum judge_mode mode, struct judge_answered *answered,
+                   struct buffer *out)
 {
     struct buffer text;
     answered->slow = mode == JUDGE_MODE_SLOW;
@@ -563,9 +562,9 @@ struct judge_answered judge_script_answer(const struct judge_script *script,
     int mode = -1;
     if (known && admit(script, request, root, &asked, &fault)) {
         mode = mode_of(script, asked.model);
-        fault = (struct fault){404, asked.api == API_ANTHROPIC ? "not_found_error"
-                                                                : "model_not_found",
-                               "The model does not exist."};
+        fault =
+            (struct fault){404, asked.api == API_ANTHROPIC ? "not_found_error" : "model_not_found",
+                           "The model does not exist."};
     }
     answered.kept = mode >= 0;
     if (mode >= 0) {

@@ -8,8 +8,8 @@
 
 // One row of the script; the first that fits wins, none gives 1.
 struct judge_row {
-    const char *find;      // must occur in the transcript (the user message); NULL: always
-    const char *rubric;    // must occur in the instructions (the system prompt); NULL: any
+    const char *find;    // must occur in the transcript (the user message); NULL: always
+    const char *rubric;  // must occur in the instructions (the system prompt); NULL: any
     double score;
     const char *reason;    // NULL: a sentence of the script's own
     const char *evidence;  // NULL: ""
@@ -37,12 +37,12 @@ struct judge_script {
     uint64_t number;      // of the request that kept the contract, from 1: "flaky" fails odd ones
 };
 
-struct judge_answered {         // what the server is to do
-    int status;                 // HTTP
-    bool retry_after;           // Retry-After: 1
-    bool slow;                  // waits before it answers
-    bool reset;                 // resets the connection instead
-    bool kept;                  // the request kept the contract
+struct judge_answered {                    // what the server is to do
+    int status;                            // HTTP
+    bool retry_after;                      // Retry-After: 1
+    bool slow;                             // waits before it answers
+    bool reset;                            // resets the connection instead
+    bool kept;                             // the request kept the contract
     uint64_t input_tokens, output_tokens;  // as told in usage; 0 without an answer
 };
 

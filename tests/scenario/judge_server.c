@@ -31,13 +31,13 @@
 
 struct connection {
     struct judge_server *server;
-    struct loop_fd watch;      // fd < 0: free
+    struct loop_fd watch;  // fd < 0: free
     struct buffer in, out;
     size_t out_at;
-    struct timer wait;         // of a slow answer
-    bool answering;            // a reply is due or being written
-    bool closing;              // after what is written
-    bool continued;            // 100 Continue was sent for this request
+    struct timer wait;  // of a slow answer
+    bool answering;     // a reply is due or being written
+    bool closing;       // after what is written
+    bool continued;     // 100 Continue was sent for this request
 };
 
 struct judge_server {
@@ -49,7 +49,7 @@ struct judge_server {
     char openai_url[64], anthropic_url[64];
     struct connection connections[CONNECTIONS_MAX];
     uint64_t in_flight;
-    uint64_t number;           // of requests that kept the contract
+    uint64_t number;  // of requests that kept the contract
     atomic_int forced_mode;
     _Atomic uint64_t requests, refused, accepted, in_flight_max;
 };
@@ -229,8 +229,8 @@ static void request_take(struct connection *connection)
     struct judge_request request = {.body = BYTES_NONE};
     size_t line_len = bytes_find(input, BYTES_LITERAL("\r\n"), 0), body_len = 0;
     bool sound = request_line(bytes_slice(input, 0, line_len), &request);
-    request.head = bytes_slice(input, line_len + 2, head_len > line_len ? head_len - line_len - 2
-                                                                        : 0);
+    request.head =
+        bytes_slice(input, line_len + 2, head_len > line_len ? head_len - line_len - 2 : 0);
     int status = sound ? body_length(request.head, &body_len) : 400;
     if (status != 0) {
         refuse(connection, status);
@@ -335,8 +335,7 @@ static void server_run(void *arg)
 
 static enum result server_listen(struct judge_server *server)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     server->listener = (struct loop_fd){.fd = fd, .ready = listener_ready, .arg = server};

@@ -10,8 +10,8 @@
 struct judge_server_config {
     const struct judge_row *rows;  // borrowed until stop
     size_t row_count;
-    const char *api_key;           // borrowed; NULL: any but an empty one
-    uint64_t slow_ns;              // how long "slow" waits; 0: 1 s
+    const char *api_key;  // borrowed; NULL: any but an empty one
+    uint64_t slow_ns;     // how long "slow" waits; 0: 1 s
     // Each request that kept the contract, on the server's thread, before it is answered. Optional.
     void (*on_request)(void *arg, struct bytes body);
     void *arg;
@@ -28,7 +28,7 @@ const char *judge_server_openai_url(const struct judge_server *server);
 const char *judge_server_anthropic_url(const struct judge_server *server);
 // From now on every request is answered so, whatever its model says; -1 ends that.
 void judge_server_force(struct judge_server *server, int mode);
-uint64_t judge_server_requests(const struct judge_server *server);     // read whole
-uint64_t judge_server_refused(const struct judge_server *server);      // broke the contract
-uint64_t judge_server_connections(const struct judge_server *server);  // accepted
+uint64_t judge_server_requests(const struct judge_server *server);       // read whole
+uint64_t judge_server_refused(const struct judge_server *server);        // broke the contract
+uint64_t judge_server_connections(const struct judge_server *server);    // accepted
 uint64_t judge_server_in_flight_max(const struct judge_server *server);  // answered at once

@@ -93,6 +93,59 @@ static void a_walk_steps_over_other_fields_and_shows_whole_ones(void **state)
     buffer_fini(&out);
 }
 
+// Keys alone, in every shape that the fast reader must leave to the thorough one.
+static void walking_keys_shows_what_walking_attributes_shows(void **state)
+{
+    (void)state;
+    static const struct {
+        struct bytes field;
+        const char *key;
+    } cases[] = {
+        {BYTES_LITERAL("\x4a\x08\x0a\x01k\x12\x03\x0a\x01v"), "k"},
+        {BYTES_LITERAL("\x4a\x88\x00\x0a\x01k\x12\x03\x0a\x01v"), "k"},      // padded length
+        {BYTES_LITERAL("\x4a\x88\x80\x00\x0a\x01k\x12\x03\x0a\x01v"), "k"},
+        {BYTES_LITERAL("\xca\x00\x08\x0a\x01k\x12\x03\x0a\x01v"), "k"},      // padded tag
+        {BYTES_LITERAL("\x4a\x09\x0a\x81\x00k\x12\x03\x0a\x01v"), "k"},      // padded key length
+        {BYTES_LITERAL("\x4a\x08\x12\x03\x0a\x01v\x0a\x01k"), "k"},          // value first
+        {BYTES_LITERAL("\x4a\x03\x0a\x01k"), "k"},
+        {BYTES_LITERAL("\x4a\x07\x0a\x00\x12\x03\x0a\x01v"), ""},
+        {BYTES_LITERAL("\x4a\x05\x12\x03\x0a\x01v"), ""},
+        {BYTES_LITERAL("\x4a\x00\x2a\x04name"), ""},
+        {BYTES_LITERAL("\x2a\x04name\x4a\x03\x0a\x01k\x30\x01\x30\x01"), "k"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct attribute_walk walk;
+        struct attribute_walk keys;
+        struct attribute_view attribute = {.key = BYTES_NONE};
+        struct bytes key = BYTES_NONE;
+        struct bytes pair = BYTES_NONE;
+        attribute_walk_begin(&walk, cases[i].field, SPAN_ATTRIBUTES);
+        attribute_walk_begin(&keys, cases[i].field, SPAN_ATTRIBUTES);
+        assert_true(attribute_walk_next(&walk, &attribute));
+        assert_true(attribute_walk_key(&keys, &key, &pair));
+        assert_true(bytes_equal_text(key, cases[i].key));
+        assert_true(bytes_equal(key, attribute.key));
+        assert_int_equal(attribute_decode(pair).kind, attribute.value.kind);
+        assert_false(attribute_walk_key(&keys, &key, &pair));
+    }
+}
+
+static void walking_keys_ends_at_what_is_malformed(void **state)
+{
+    (void)state;
+    struct attribute_walk walk;
+    struct bytes key, pair;
+    attribute_walk_begin(&walk, BYTES_LITERAL("\x4a\x7f\x0a\x01k\x12\x03\x0a"), SPAN_ATTRIBUTES);
+    assert_false(attribute_walk_key(&walk, &key, &pair));
+    attribute_walk_begin(&walk, BYTES_LITERAL("\x4a\xff\x7f\x0a\x01k\x12\x03\x0a"),
+                         SPAN_ATTRIBUTES);
+    assert_false(attribute_walk_key(&walk, &key, &pair));
+    // A key that runs beyond its own message is not a key of what follows.
+    attribute_walk_begin(&walk, BYTES_LITERAL("\x4a\x03\x0a\x05kabcdefgh"), SPAN_ATTRIBUTES);
+    assert_true(attribute_walk_key(&walk, &key, &pair));
+    assert_int_equal(key.len, 0);
+}
+
 static void the_last_of_a_key_wins(void **state)
 {
     (void)state;
@@ -187,6 +240,8 @@ int main(void)
         cmocka_unit_test(all_kinds_are_written_and_found),
         cmocka_unit_test(absent_keys_are_not_found),
         cmocka_unit_test(a_walk_steps_over_other_fields_and_shows_whole_ones),
+        cmocka_unit_test(walking_keys_shows_what_walking_attributes_shows),
+        cmocka_unit_test(walking_keys_ends_at_what_is_malformed),
         cmocka_unit_test(the_last_of_a_key_wins),
         cmocka_unit_test(a_value_may_come_before_its_key),
         cmocka_unit_test(the_last_member_of_a_oneof_wins),

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Certificates for tests, made on the spot: nothing expires in the repository. Any thread.
+// A self-signed certificate for localhost, made on the spot (P-256, valid for an hour), so that no
+// test has key material in a file.
 #pragma once
 
 struct certificate {
-    char pem[4096];
-    char key_pem[1024];
+    char cert[2048], key[2048];  // PEM, NUL-terminated
 };
 
-// A self-signed certificate (P-256, valid for a day from yesterday on) of a server or client that
-// is called `name`, which is also its own authority. Asserts.
-void certificate_make(const char *name, struct certificate *certificate);
+void certificate_make(struct certificate *certificate);
+// The same for another host name.
+void certificate_make_for(const char *host, struct certificate *certificate);

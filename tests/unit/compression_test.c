@@ -16,6 +16,8 @@
 #include <libdeflate.h>
 #include <zstd.h>
 
+#include "tests/unit/allocation.h"
+
 #define CEILING ((size_t)8 << 20)
 
 struct fixture {
@@ -491,6 +493,36 @@ static void a_failed_body_leaves_the_contexts_usable(void **state)
     }
 }
 
+static void out_of_memory_sheds_and_leaves_nothing_broken(void **state)
+{
+    (void)state;
+    uint8_t *bytes = sample(100000);
+    struct bytes plain = bytes_from(bytes, 100000);
+    for (size_t c = 0; c < PACKING_COUNT; c++) {
+        size_t refused = 1;
+        for (size_t nth = 1; refused > 0; nth++) {
+            struct compressor *compressor = compressor_new();
+            struct buffer packed;
+            struct buffer out;
+            const char *why = NULL;
+            buffer_init(&packed, CEILING);
+            buffer_init(&out, CEILING);
+            allocation_fail(nth, 1);
+            enum result result = codec_deflate(compressor, packing_codecs[c], &plain, 1, &packed);
+            if (result == RESULT_OK) {
+                result = codec_inflate(compressor, packing_codecs[c], buffer_view(&packed), &out,
+                                       NULL, NULL, &why);
+            }
+            refused = allocation_pass();
+            assert_int_equal(result, refused > 0 ? RESULT_SHED : RESULT_OK);
+            buffer_fini(&packed);
+            buffer_fini(&out);
+            compressor_free(compressor);
+        }
+    }
+    free(bytes);
+}
+
 int main(void)
 {
 #define CODEC_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -517,6 +549,7 @@ int main(void)
         CODEC_TEST(output_is_appended_behind_what_is_there),
         CODEC_TEST(identity_is_copied_under_the_same_limits),
         CODEC_TEST(a_failed_body_leaves_the_contexts_usable),
+        cmocka_unit_test(out_of_memory_sheds_and_leaves_nothing_broken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

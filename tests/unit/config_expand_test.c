@@ -208,6 +208,13 @@ static void deep_and_many_references_are_refused(void **state)
         buffer_append_text(&yaml, "${env:SJ_A}");
     }
     assert_refused(fixture, buffer_text(&yaml), "too many or too deep");
+    buffer_reset(&yaml);
+    buffer_append_text(&yaml, "k: \"");
+    for (int i = 0; i < CONFIG_EXPAND_COUNT_MAX + 1; i++) {
+        buffer_append_text(&yaml, "${");  // never closed
+    }
+    buffer_append_text(&yaml, "\"");
+    assert_refused(fixture, buffer_text(&yaml), "too many or too deep");
     buffer_fini(&yaml);
 }
 

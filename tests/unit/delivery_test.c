@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fate of a batch on a manual clock: which answers are retried, when, how the refused items are
 // found and when the search is given up.
+#include "exporter/delivery.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "base/clock.h"
-#include "exporter/delivery.h"
 
 static const struct retry_config defaults = {.enabled = true,
                                              .initial_interval_ns = 5000000000,
@@ -242,15 +243,15 @@ static void what_is_not_retryable_drops_at_once(void **state)
 
 struct backend {
     uint32_t item_count;
-    const bool *bad;             // 400 when one is inside
-    uint32_t items_max;          // 413 above; 0: no limit
+    const bool *bad;     // 400 when one is inside
+    uint32_t items_max;  // 413 above; 0: no limit
     const uint32_t *borders;
     uint32_t border_count;
     unsigned requests;
     uint32_t sent, dropped;
     unsigned reasons[DELIVERY_REASON_COUNT];
-    uint32_t first_cut;          // where the batch was cut first
-    uint8_t *fate;               // per item: 0 unknown, 1 sent, 2 dropped
+    uint32_t first_cut;  // where the batch was cut first
+    uint8_t *fate;       // per item: 0 unknown, 1 sent, 2 dropped
 };
 
 static int backend_answer(struct backend *backend, const struct delivery_part *part)
@@ -399,8 +400,7 @@ static void the_first_cut_is_at_the_border_of_a_request_nearest_the_middle(void 
     bool bad[100] = {false};
     bad[99] = true;
     const uint32_t borders[] = {10, 38, 90};
-    struct backend backend = {
-        .item_count = 100, .bad = bad, .borders = borders, .border_count = 3};
+    struct backend backend = {.item_count = 100, .bad = bad, .borders = borders, .border_count = 3};
     run(&backend, NS_PER_S);
     assert_int_equal(backend.first_cut, 38);
     assert_int_equal(backend.dropped, 1);

@@ -96,8 +96,7 @@ struct parcel *sample_parcel_packed(struct batch_home *home, uint32_t first, uin
     compressor_free(compressor);
     struct slab body_slab = slab_of(home, view);
     struct slab packed_slab = slab_of(home, buffer_view(&packed));
-    struct batch *batch =
-        batch_seal(home, SIGNAL_TRACES, &body_slab, &packed_slab, CODEC_GZIP, 1);
+    struct batch *batch = batch_seal(home, SIGNAL_TRACES, &body_slab, &packed_slab, CODEC_GZIP, 1);
     batch->item_count = count;
     buffer_fini(&body);
     buffer_fini(&packed);
@@ -159,8 +158,8 @@ static struct config *config_of(const char *yaml)
     return config;
 }
 
-static void *bind(const struct exporter_ops *ops, const struct config *config,
-                  struct arena *arena, struct buffer *out)
+static void *bind(const struct exporter_ops *ops, const struct config *config, struct arena *arena,
+                  struct buffer *out)
 {
     struct option_errors errors = {.out = out};
     const struct config_node *node = config_root(config);

@@ -140,7 +140,7 @@ static int status_at(unsigned n)
             return 0;
         }
         if (i == n) {
-            return atoi((const char *)out.ptr + at + 9);
+            return (int)strtol((const char *)out.ptr + at + 9, NULL, 10);
         }
         at++;
     }

@@ -94,10 +94,10 @@ static int accept_any(int sound, X509_STORE_CTX *context)
 
 static void use_certificate(SSL_CTX *context, const struct certificate *certificate)
 {
-    BIO *bio = BIO_new_mem_buf(certificate->pem, -1);
+    BIO *bio = BIO_new_mem_buf(certificate->cert, -1);
     X509 *x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     BIO_free(bio);
-    bio = BIO_new_mem_buf(certificate->key_pem, -1);
+    bio = BIO_new_mem_buf(certificate->key, -1);
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
     BIO_free(bio);
     assert_int_equal(SSL_CTX_use_certificate(context, x509), 1);
@@ -187,7 +187,7 @@ static struct outcome fetch(struct fixture *fixture, const struct tls_client_con
 
 static void a_trusted_server_is_talked_to(void **state)
 {
-    const struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.pem)};
+    const struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.cert)};
     struct outcome outcome = fetch(*state, &tls, "localhost");
     assert_int_equal(outcome.result, RESULT_OK);
     assert_string_equal(outcome.body, "localhost localhost unknown TLSv1.3");
@@ -197,20 +197,20 @@ static void an_unknown_authority_fails_for_good(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(fetch(fixture, NULL, "localhost").result, RESULT_FAIL);
-    const struct tls_client_config tls = {.ca_pem = bytes_from_text(client_certificate.pem)};
+    const struct tls_client_config tls = {.ca_pem = bytes_from_text(client_certificate.cert)};
     assert_int_equal(fetch(fixture, &tls, "localhost").result, RESULT_FAIL);
 }
 
 static void another_name_fails_for_good(void **state)
 {
-    const struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.pem)};
+    const struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.cert)};
     assert_int_equal(fetch(*state, &tls, "127.0.0.1").result, RESULT_FAIL);
 }
 
 static void an_overridden_name_is_asked_for_and_verified(void **state)
 {
     struct fixture *fixture = *state;
-    struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.pem),
+    struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.cert),
                                     .server_name_override = BYTES_LITERAL("localhost")};
     struct outcome outcome = fetch(fixture, &tls, "127.0.0.1");
     assert_int_equal(outcome.result, RESULT_OK);
@@ -228,9 +228,9 @@ static void verification_can_be_switched_off(void **state)
 static void a_client_certificate_is_shown(void **state)
 {
     const struct tls_client_config tls = {
-        .ca_pem = bytes_from_text(server_certificate.pem),
-        .cert_pem = bytes_from_text(client_certificate.pem),
-        .key_pem = bytes_from_text(client_certificate.key_pem),
+        .ca_pem = bytes_from_text(server_certificate.cert),
+        .cert_pem = bytes_from_text(client_certificate.cert),
+        .key_pem = bytes_from_text(client_certificate.key),
         .min_version = BYTES_LITERAL("1.3"),
     };
     assert_string_equal(fetch(*state, &tls, "localhost").body, "localhost localhost known TLSv1.3");
@@ -239,7 +239,7 @@ static void a_client_certificate_is_shown(void **state)
 static void old_versions_are_not_spoken(void **state)
 {
     struct fixture *fixture = *state;
-    const struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.pem),
+    const struct tls_client_config tls = {.ca_pem = bytes_from_text(server_certificate.cert),
                                           .min_version = BYTES_LITERAL("1.3")};
     SSL_CTX_set_max_proto_version(fixture->server.context, TLS1_2_VERSION);
     assert_int_not_equal(fetch(fixture, &tls, "localhost").result, RESULT_OK);
@@ -250,8 +250,8 @@ static int make_certificates(void **state)
     (void)state;
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
-    certificate_make("localhost", &server_certificate);
-    certificate_make("client.test", &client_certificate);
+    certificate_make_for("localhost", &server_certificate);
+    certificate_make_for("client.test", &client_certificate);
     return 0;
 }
 

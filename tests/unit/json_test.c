@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/allocation.h"
+
 static struct json_document *parse(const char *text)
 {
     struct json_document *document = NULL;
@@ -269,6 +271,22 @@ static void equality_is_by_value(void **state)
     }
 }
 
+static void out_of_memory_sheds(void **state)
+{
+    (void)state;
+    size_t refused = 1;
+    for (size_t nth = 1; refused > 0; nth++) {
+        struct json_document *document = NULL;
+        bool truncated = false;
+        allocation_fail(nth, 1);
+        enum result result = json_parse_prefix(BYTES_LITERAL("{\"a\":[9223372036854775808,\"x"),
+                                               &document, &truncated);
+        refused = allocation_pass();
+        assert_int_equal(result, refused > 0 ? RESULT_SHED : RESULT_OK);
+        json_free(&document);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +303,7 @@ int main(void)
         cmocka_unit_test(malformed_texts_have_no_prefix),
         cmocka_unit_test(members_are_visited_in_order_until_told_to_stop),
         cmocka_unit_test(equality_is_by_value),
+        cmocka_unit_test(out_of_memory_sheds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

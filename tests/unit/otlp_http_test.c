@@ -4,18 +4,18 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include <cmocka.h>
+
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "tests/unit/export_sample.h"
 #include "exporter/exporters.h"
 #include "proto/otlp_status.h"
+#include "tests/unit/export_sample.h"
 #include "tests/unit/scripted_http.h"
 
 #define SPANS_MAX 4096
@@ -25,8 +25,8 @@ struct stage {
     struct scripted_http *server;
     struct exporter *exporter;
     scripted_fn answer;
-    uint32_t fate[SPANS_MAX];     // how often each span came
-    uint32_t accepted[SPANS_MAX]; // how often with an answer of 2xx
+    uint32_t fate[SPANS_MAX];      // how often each span came
+    uint32_t accepted[SPANS_MAX];  // how often with an answer of 2xx
     unsigned parameter;
     char line[128], encoding[32], type[64], hop[32], agent[64], custom[64];
     size_t wire_bytes[256], body_bytes[256];
@@ -518,8 +518,7 @@ static void redirects_are_not_followed(void **state)
     stage_close(&stage);
 }
 
-static void partial(void *arg, const struct scripted_request *request,
-                    struct scripted_reply *reply)
+static void partial(void *arg, const struct scripted_request *request, struct scripted_reply *reply)
 {
     struct stage *stage = arg;
     (void)request;
@@ -547,8 +546,7 @@ static void partial_success_is_counted_and_never_repeated(void **state)
     stage_close(&stage);
 }
 
-static void garbage(void *arg, const struct scripted_request *request,
-                    struct scripted_reply *reply)
+static void garbage(void *arg, const struct scripted_request *request, struct scripted_reply *reply)
 {
     (void)arg;
     (void)request;
@@ -736,8 +734,8 @@ static void our_own_listener_is_refused(void **state)
 {
     (void)state;
     char why[256] = "";
-    assert_null(sample_start(ops, "otlp_http/test", "endpoint: http://localhost:1", why,
-                             sizeof(why)));
+    assert_null(
+        sample_start(ops, "otlp_http/test", "endpoint: http://localhost:1", why, sizeof(why)));
     assert_non_null(strstr(why, "own listeners"));
 }
 

@@ -95,18 +95,19 @@ static void spans_have_all_their_members(void **state)
     (void)state;
     struct buffer out;
     struct item_view view;
-    item_of(SIGNAL_TRACES,
-            "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\","
-            "\"value\":{\"stringValue\":\"agent\"}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"s\"},"
-            "\"spans\":[{\"traceId\":\"5B8EFFF798038103D269B633813FC60C\","
-            "\"spanId\":\"eee19b7ec3c1b174\",\"parentSpanId\":\"\",\"name\":\"chat\","
-            "\"kind\":\"SPAN_KIND_CLIENT\",\"startTimeUnixNano\":\"1544712660000000000\","
-            "\"endTimeUnixNano\":1544712661000000000,\"traceState\":\"a=b\",\"flags\":257,"
-            "\"status\":{\"code\":2,\"message\":\"no\"},\"events\":[{\"name\":\"e\","
-            "\"timeUnixNano\":\"5\"}],\"links\":[{\"traceId\":\"5b8efff798038103d269b633813fc60c\","
-            "\"spanId\":\"eee19b7ec3c1b174\"}],\"droppedAttributesCount\":3}],\"schemaUrl\":\"u\"}]}"
-            "]}",
-            &out, &view);
+    item_of(
+        SIGNAL_TRACES,
+        "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\","
+        "\"value\":{\"stringValue\":\"agent\"}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"s\"},"
+        "\"spans\":[{\"traceId\":\"5B8EFFF798038103D269B633813FC60C\","
+        "\"spanId\":\"eee19b7ec3c1b174\",\"parentSpanId\":\"\",\"name\":\"chat\","
+        "\"kind\":\"SPAN_KIND_CLIENT\",\"startTimeUnixNano\":\"1544712660000000000\","
+        "\"endTimeUnixNano\":1544712661000000000,\"traceState\":\"a=b\",\"flags\":257,"
+        "\"status\":{\"code\":2,\"message\":\"no\"},\"events\":[{\"name\":\"e\","
+        "\"timeUnixNano\":\"5\"}],\"links\":[{\"traceId\":\"5b8efff798038103d269b633813fc60c\","
+        "\"spanId\":\"eee19b7ec3c1b174\"}],\"droppedAttributesCount\":3}],\"schemaUrl\":\"u\"}]}"
+        "]}",
+        &out, &view);
     assert_int_equal(view.fault, SCAN_OK);
     assert_memory_equal(view.trace_id, "\x5b\x8e\xff\xf7\x98\x03\x81\x03", 8);
     assert_memory_equal(view.span_id, "\xee\xe1\x9b\x7e\xc3\xc1\xb1\x74", 8);
@@ -257,11 +258,12 @@ static void metrics_arrive_with_their_packed_numbers(void **state)
     (void)state;
     struct buffer out;
     struct item_view view;
-    item_of(SIGNAL_METRICS,
-            WITH_METRIC("\"name\":\"h\",\"histogram\":{\"aggregationTemporality\":2,\"dataPoints\":[{"
-                        "\"count\":\"6\",\"sum\":1.5,\"bucketCounts\":[\"1\",2,\"3\"],"
-                        "\"explicitBounds\":[0.5,\"10\"],\"min\":0}]}"),
-            &out, &view);
+    item_of(
+        SIGNAL_METRICS,
+        WITH_METRIC("\"name\":\"h\",\"histogram\":{\"aggregationTemporality\":2,\"dataPoints\":[{"
+                    "\"count\":\"6\",\"sum\":1.5,\"bucketCounts\":[\"1\",2,\"3\"],"
+                    "\"explicitBounds\":[0.5,\"10\"],\"min\":0}]}"),
+        &out, &view);
     assert_int_equal(view.point_count, 1);
     metrics_request *request =
         opentelemetry__proto__collector__metrics__v1__export_metrics_service_request__unpack(
@@ -479,7 +481,8 @@ static void the_worst_bodies_stay_within_three_times_their_size(void **state)
          "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"exponentialHistogram\":{"
          "\"dataPoints\":[{\"positive\":{\"bucketCounts\":[",
          "0,", "]}}]}}]}]}]}", RESULT_OK},
-        {SIGNAL_TRACES, "{\"resourceSpans\":[{\"schemaUrl\":\"", "\\u0041\\\",", "\"}]}", RESULT_OK},
+        {SIGNAL_TRACES, "{\"resourceSpans\":[{\"schemaUrl\":\"", "\\u0041\\\",", "\"}]}",
+         RESULT_OK},
         {SIGNAL_TRACES, "{\"resourceSpans\":[{\"schemaUrl\":\"", "\\\"a,", "", RESULT_REJECT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

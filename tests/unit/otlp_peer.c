@@ -23,7 +23,7 @@
 
 #include "proto/otlp.h"
 #include "proto/wire.h"
-#include "receiver/otlp.h"
+#include "receiver/otlp_receiver.h"
 #include "receiver/receivers.h"
 
 static enum result take_offer(struct sink *sink, struct batch **batch, struct offer_reply *reply)
@@ -203,7 +203,7 @@ void http_read(struct stream *stream, struct http_reply *reply)
         }
         len++;
     }
-    reply->status = atoi(reply->head + 9);
+    reply->status = (int)strtol(reply->head + 9, NULL, 10);
     size_t left = content_length(reply->head);
     while (left > 0) {
         uint8_t *room = buffer_reserve(&reply->body, left);
@@ -256,9 +256,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct bytes key = bytes_from(name, name_len);
     struct bytes text = bytes_from(value, len);
     if (bytes_equal_text(key, ":status")) {
-        reply->http_status = atoi((const char *)value);
+        reply->http_status = (int)strtol((const char *)value, NULL, 10);
     } else if (bytes_equal_text(key, "grpc-status")) {
-        reply->grpc_status = atoi((const char *)value);
+        reply->grpc_status = (int)strtol((const char *)value, NULL, 10);
     } else if (bytes_equal_text(key, "grpc-message")) {
         snprintf(reply->message, sizeof reply->message, "%.*s", BYTES_PRINTF(text));
     } else if (bytes_equal_text(key, "grpc-status-details-bin")) {

@@ -2,7 +2,7 @@
 //
 // The otlp receiver as a whole: hostile bodies, large ones beside small ones, clients that vanish,
 // memory that runs out, TLS, the drain. Everything over loopback against the receiver's threads.
-#include "receiver/otlp.h"
+#include "receiver/otlp_receiver.h"
 
 #include <poll.h>
 #include <setjmp.h>
@@ -13,9 +13,6 @@
 #include <sys/socket.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <zstd.h>
 
 #include "base/clock.h"
@@ -23,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "receiver/receivers.h"
+#include "tests/unit/certificate.h"
 #include "tests/unit/otlp_peer.h"
 
 #define BOTH_YAML   "{protocols: {grpc: {endpoint: 'localhost:0'}, http: {endpoint: 'localhost:0'}}}"
@@ -400,32 +398,6 @@ static void limits_follow_the_memory_cap(void **state)
     free(body);
 }
 
-// TLS. The certificate is made here.
-
-static void make_certificate(char *cert, char *key, size_t room)
-{
-    EVP_PKEY *pair = EVP_EC_gen("P-256");
-    X509 *x509 = X509_new();
-    assert_true(pair && x509);
-    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x509), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-    X509_set_pubkey(x509, pair);
-    X509_NAME *name = X509_get_subject_name(x509);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1,
-                               0);
-    X509_set_issuer_name(x509, name);
-    assert_true(X509_sign(x509, pair, EVP_sha256()) > 0);
-    BIO *bio = BIO_new(BIO_s_mem());
-    assert_int_equal(PEM_write_bio_X509(bio, x509), 1);
-    cert[BIO_read(bio, cert, (int)room - 1)] = '\0';
-    assert_int_equal(PEM_write_bio_PrivateKey(bio, pair, NULL, NULL, 0, NULL, NULL), 1);
-    key[BIO_read(bio, key, (int)room - 1)] = '\0';
-    BIO_free(bio);
-    X509_free(x509);
-    EVP_PKEY_free(pair);
-}
-
 // PEM as a double-quoted YAML scalar.
 static void append_quoted(struct buffer *out, const char *pem)
 {
@@ -442,15 +414,15 @@ static void append_quoted(struct buffer *out, const char *pem)
 
 static void start_with_tls(void)
 {
-    static char cert[2048], key[2048];
+    struct certificate certificate;
     struct buffer yaml;
     peer_stop(&peer);
-    make_certificate(cert, key, sizeof cert);
+    certificate_make(&certificate);
     buffer_init(&yaml, 1 << 16);
     buffer_append_text(&yaml, "{protocols: {grpc: {endpoint: 'localhost:0', tls: {cert_pem: ");
-    append_quoted(&yaml, cert);
+    append_quoted(&yaml, certificate.cert);
     buffer_append_text(&yaml, ", key_pem: ");
-    append_quoted(&yaml, key);
+    append_quoted(&yaml, certificate.key);
     buffer_append_text(&yaml, "}}}}");
     peer_start(&peer, buffer_text(&yaml), ALL_SIGNALS, 0);
     buffer_fini(&yaml);
@@ -569,55 +541,6 @@ static void drain_answers_what_is_in_flight(void **state)
     buffer_fini(&wire);
 }
 
-static void configuration_errors_are_named(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *yaml, *error;
-    } rows[] = {
-        {"yaml:{protocols: {}}", "must specify at least one protocol when using the OTLP receiver"},
-        {"yaml:{protocols: }", "must specify at least one protocol when using the OTLP receiver"},
-        {"yaml:{protocols: {grpcc: }}", "has invalid keys: grpcc"},
-        {"yaml:{protocols: {grpc: {endpoint: nowhere}}}", "\"nowhere\" is not host:port"},
-        {"yaml:{protocols: {grpc: {tls: {cert_file: a}}}}", "a server needs cert_file"},
-        {"yaml:{protocols: {http: {auth: {authenticator: basic}}}}", "authenticators do not exist"},
-        {"yaml:{protocols: {http: {tls: {cert_file: a, cert_pem: b, key_file: c}}}}", "both set"},
-        {"yaml:{protocols: {grpc: {max_recv_msg_size_mib: -1}}}", "max_recv_msg_size_mib"},
-        {"yaml:{protocols: {grpc: {transport: unix}}}", "transport"},
-        {"yaml:{protocols: {grpc: , http: }}", NULL},
-        {"yaml:{protocols: {grpc: {}, http: {cors: {allowed_origins: ['*']}}}}", NULL},
-        {"yaml:{protocols: {grpc: {keepalive: {server_parameters: {time: 30s}, "
-         "enforcement_policy: {min_time: 1m}}, read_buffer_size: 1024, include_metadata: true}}}",
-         NULL},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct config *config;
-        struct arena arena;
-        struct buffer errors, warnings;
-        const char *sources[] = {rows[i].yaml};
-        buffer_init(&errors, 1 << 16);
-        buffer_init(&warnings, 1 << 16);
-        arena_init(&arena, 1 << 20);
-        assert_int_equal(config_load(sources, 1, NULL, 0, &config, &errors, &warnings), RESULT_OK);
-        struct option_errors found = {.out = &errors, .warnings = &warnings};
-        void *settings = calloc(1, otlp_receiver.kind.config_size);
-        assert_non_null(settings);
-        option_bind(otlp_receiver.kind.options, config_root(config), "receivers::otlp", settings,
-                    otlp_receiver.kind.config_size, &arena, &found);
-        otlp_receiver.kind.validate(settings, config_root(config), "receivers::otlp", &found);
-        if (rows[i].error) {
-            assert_non_null(strstr(buffer_text(&errors), rows[i].error));
-        } else {
-            assert_string_equal(buffer_text(&errors), "");
-        }
-        free(settings);
-        arena_fini(&arena);
-        buffer_fini(&errors);
-        buffer_fini(&warnings);
-        config_free(&config);
-    }
-}
-
 static void loops_can_be_watched(void **state)
 {
     (void)state;
@@ -650,7 +573,6 @@ int main(void)
         ROW(large_bodies_pass_through_tls),
         ROW(plain_text_on_a_tls_port_is_ended),
         ROW(drain_answers_what_is_in_flight),
-        ROW(configuration_errors_are_named),
         ROW(loops_can_be_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

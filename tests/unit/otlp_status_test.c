@@ -85,10 +85,10 @@ static void numbers_and_original_names_in_responses_are_read(void **state)
                      RESULT_OK);
     assert_int_equal(partial.rejected_count, 7);
     assert_string_equal(partial.message, "x");
-    assert_int_equal(otlp_response_read(OTLP_JSON, SIGNAL_TRACES,
-                                        BYTES_LITERAL("{\"partialSuccess\":{\"rejectedSpans\":-7}}"),
-                                        &partial),
-                     RESULT_OK);
+    assert_int_equal(
+        otlp_response_read(OTLP_JSON, SIGNAL_TRACES,
+                           BYTES_LITERAL("{\"partialSuccess\":{\"rejectedSpans\":-7}}"), &partial),
+        RESULT_OK);
     assert_int_equal(partial.rejected_count, 0);
 }
 

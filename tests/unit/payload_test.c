@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bodies on their way out: borrowed, rendered, compressed, charged and given back.
+#include "exporter/payload.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "tests/unit/export_sample.h"
-#include "exporter/payload.h"
 
 static struct account *account;
 static struct packer packer;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instance id is one value per process, whoever asks first.
+#include "base/process.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
-#include "base/process.h"
 #include "base/thread.h"
 
 static void id_is_not_zero_and_stays(void **state)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sending queue: its bounds, what is merged with what, and when a lot is ready.
+#include "exporter/queue.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "tests/unit/export_sample.h"
-#include "exporter/queue.h"
 
 #define MS UINT64_C(1000000)
 
@@ -23,8 +24,8 @@ static void open_queue(size_t capacity, enum codec codec)
 static int set_up(void **state)
 {
     (void)state;
-    config = (struct queue_config){.enabled = true, .num_consumers = 10, .merge = true,
-                                   .sizer = QUEUE_BYTES};
+    config = (struct queue_config){
+        .enabled = true, .num_consumers = 10, .merge = true, .sizer = QUEUE_BYTES};
     open_queue(1 << 20, CODEC_NONE);
     return 0;
 }
@@ -278,7 +279,9 @@ static void a_parcel_above_the_limit_is_offered_in_pieces(void **state)
             break;
         }
         assert_true(piece.len <= 10000);
+        queue_piece_taken(&queue, &lot, items);
         seen += items;
+        assert_int_equal(queue_items(&queue, SIGNAL_TRACES), 30 - seen);
         pieces++;
     }
     assert_int_equal(seen, 30);

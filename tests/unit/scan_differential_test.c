@@ -49,7 +49,8 @@ enum laxer { LAXER_NONE, LAXER_GROUP, LAXER_TWICE };
 static const char *const laxer_reasons[] = {
     [LAXER_NONE] = "",
     [LAXER_GROUP] = "groups of unknown fields: canonical protobuf skips them, protobuf-c refuses",
-    [LAXER_TWICE] = "a message that comes twice with its oneof unset: protobuf-c 1.4 cannot merge it",
+    [LAXER_TWICE] =
+        "a message that comes twice with its oneof unset: protobuf-c 1.4 cannot merge it",
 };
 
 struct seen {                      // what a scan said
@@ -128,7 +129,8 @@ typedef Opentelemetry__Proto__Common__V1__KeyValue pair_message;
 
 static void assert_any(const struct any_view *view, const any_message *any);
 
-static void assert_list(struct bytes list, const Opentelemetry__Proto__Common__V1__ArrayValue *array)
+static void assert_list(struct bytes list,
+                        const Opentelemetry__Proto__Common__V1__ArrayValue *array)
 {
     struct wire wire = wire_of(list);
     struct any_view element;
@@ -434,7 +436,8 @@ static bool repeats_singular(enum schema_message type, struct bytes message)
 
 struct tally {
     unsigned both, neither, stricter, laxer;
-    unsigned stricter_by[SCAN_FAULT_COUNT], laxer_by[sizeof laxer_reasons / sizeof laxer_reasons[0]];
+    unsigned stricter_by[SCAN_FAULT_COUNT],
+        laxer_by[sizeof laxer_reasons / sizeof laxer_reasons[0]];
 };
 
 static void compare_mutant(enum signal signal, struct bytes body, struct tally *tally)

@@ -278,8 +278,9 @@ static void names_in_reports_are_found_behind_the_fault_and_cut(void **state)
     size_t span = wire_open(&seen.body, SCOPE_ITEMS);
     wire_write_text(&seen.body, SPAN_TRACE_ID, "short");
     for (unsigned i = 0; i < 20; i++) {
-        wire_write_text(&seen.body, SPAN_NAME,
-                        "a name that is far longer than what a report has room for, by quite a bit");
+        wire_write_text(
+            &seen.body, SPAN_NAME,
+            "a name that is far longer than what a report has room for, by quite a bit");
     }
     wire_close(&seen.body, span);
     close_containers(&seen.body, marks);
@@ -350,7 +351,9 @@ static void attribute_ranges_reach_from_first_to_last(void **state)
     (void)state;
     struct seen seen;
     set_up(&seen);
-    three_spans(&seen, PAYLOAD("\x2a\x01n\x4a\x03\x0a\x01" "a\x5a\x00\x4a\x03\x0a\x01" "b\x30\x01"));
+    three_spans(&seen, PAYLOAD("\x2a\x01n\x4a\x03\x0a\x01"
+                               "a\x5a\x00\x4a\x03\x0a\x01"
+                               "b\x30\x01"));
     assert_int_equal(see(&seen, SIGNAL_TRACES), RESULT_OK);
     assert_int_equal(seen.views[1].attribute_count, 2);
     assert_int_equal(seen.views[1].event_count, 1);

@@ -3,10 +3,6 @@
 // one batch; the test's function runs between the two events of a call.
 #include "tests/unit/scripted_grpc.h"
 
-#include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
-#include <grpc/grpc.h>
-#include <grpc/grpc_security.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +10,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 
 #include "base/thread.h"
 
@@ -40,6 +41,7 @@ struct scripted_grpc {
     scripted_grpc_fn answer;
     void *arg;
     atomic_uint count;
+    atomic_bool stopping;
     struct thread thread;
 };
 
@@ -70,9 +72,13 @@ static void slot_arm(struct slot *slot)
     grpc_call_error error = grpc_server_request_registered_call(
         server->server, server->methods[slot->signal], &slot->call, &slot->deadline,
         &slot->metadata, &slot->payload, server->queue, server->queue, slot);
-    if (error != GRPC_CALL_OK) {
+    if (error == GRPC_CALL_OK) {
+        return;
+    }
+    if (!atomic_load(&server->stopping)) {
         abort();
     }
+    grpc_metadata_array_destroy(&slot->metadata);
 }
 
 static void slot_reply(struct slot *slot, const struct scripted_status *status)
@@ -95,10 +101,10 @@ static void slot_reply(struct slot *slot, const struct scripted_status *status)
     ops[count].data.send_status_from_server.status = (grpc_status_code)status->code;
     ops[count].data.send_status_from_server.status_details = &text;
     if (status->details.len > 0) {
-        slot->trailer = (grpc_metadata){
-            .key = grpc_slice_from_static_string("grpc-status-details-bin"),
-            .value = grpc_slice_from_copied_buffer((const char *)status->details.ptr,
-                                                   status->details.len)};
+        slot->trailer =
+            (grpc_metadata){.key = grpc_slice_from_static_string("grpc-status-details-bin"),
+                            .value = grpc_slice_from_copied_buffer(
+                                (const char *)status->details.ptr, status->details.len)};
         ops[count].data.send_status_from_server.trailing_metadata_count = 1;
         ops[count].data.send_status_from_server.trailing_metadata = &slot->trailer;
     }
@@ -122,8 +128,7 @@ static void slot_answer(struct slot *slot)
         message = grpc_byte_buffer_reader_readall(&reader);
         grpc_byte_buffer_reader_destroy(&reader);
     }
-    gpr_timespec left = gpr_time_sub(
-        slot->deadline, gpr_now(slot->deadline.clock_type));
+    gpr_timespec left = gpr_time_sub(slot->deadline, gpr_now(slot->deadline.clock_type));
     struct scripted_call call = {
         .index = atomic_fetch_add(&server->count, 1),
         .signal = slot->signal,
@@ -161,8 +166,8 @@ static void server_run(void *arg)
 {
     struct scripted_grpc *server = arg;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(server->queue,
-                                                      gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(server->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return;
         }
@@ -173,7 +178,9 @@ static void server_run(void *arg)
         struct slot *slot = event.tag;
         if (slot->is_replying) {
             slot_finish(slot);
-            slot_arm(slot);
+            if (!atomic_load(&server->stopping)) {
+                slot_arm(slot);
+            }
         } else if (event.success) {
             slot_answer(slot);
         } else {
@@ -182,7 +189,18 @@ static void server_run(void *arg)
     }
 }
 
-struct scripted_grpc *scripted_grpc_start(scripted_grpc_fn answer, void *arg)
+static grpc_server_credentials *credentials_of(const struct certificate *certificate)
+{
+    if (certificate == NULL) {
+        return grpc_insecure_server_credentials_create();
+    }
+    grpc_ssl_pem_key_cert_pair pair = {certificate->key, certificate->cert};
+    return grpc_ssl_server_credentials_create_ex(NULL, &pair, 1,
+                                                 GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE, NULL);
+}
+
+struct scripted_grpc *scripted_grpc_start(scripted_grpc_fn answer, void *arg,
+                                          const struct certificate *certificate)
 {
     struct scripted_grpc *server = calloc(1, sizeof(*server));
     server->answer = answer;
@@ -200,7 +218,7 @@ struct scripted_grpc *scripted_grpc_start(scripted_grpc_fn answer, void *arg)
             server->server, paths[i], NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
     }
     grpc_server_register_completion_queue(server->server, server->queue, NULL);
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    grpc_server_credentials *credentials = credentials_of(certificate);
     server->port = grpc_server_add_http2_port(server->server, "127.0.0.1:0", credentials);
     grpc_server_credentials_release(credentials);
     if (server->port <= 0) {
@@ -243,6 +261,7 @@ bool scripted_grpc_await(struct scripted_grpc *server, unsigned count)
 void scripted_grpc_stop(struct scripted_grpc **stopped)
 {
     struct scripted_grpc *server = *stopped;
+    atomic_store(&server->stopping, true);
     grpc_server_shutdown_and_notify(server->server, server->queue, server);
     grpc_server_cancel_all_calls(server->server);
     thread_join(&server->thread);

@@ -141,9 +141,8 @@ static bool request_take(struct scripted_http *server, struct connection *connec
         return false;
     }
     size_t line_len = bytes_find(in, BYTES_LITERAL("\r\n"), 0);
-    struct scripted_request request = {
-        .line = bytes_slice(in, 0, line_len),
-        .head = bytes_slice(in, line_len + 2, head_len - line_len)};
+    struct scripted_request request = {.line = bytes_slice(in, 0, line_len),
+                                       .head = bytes_slice(in, line_len + 2, head_len - line_len)};
     uint64_t len = 0;
     (void)bytes_to_u64(scripted_header(&request, "content-length"), &len);
     if (in.len < head_len + 4 + len) {
@@ -210,8 +209,7 @@ static void server_run(void *arg)
 struct scripted_http *scripted_http_start(scripted_fn answer, void *arg)
 {
     struct scripted_http *server = calloc(1, sizeof(*server));
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     server->answer = answer;
     server->arg = arg;

@@ -10,23 +10,23 @@
 #include "base/bytes.h"
 
 struct scripted_request {
-    unsigned index;              // 0, 1 ... over all connections
-    struct bytes line;           // "POST /v1/traces HTTP/1.1"
-    struct bytes head;           // all header lines
-    struct bytes body;           // inflated
-    struct bytes wire;           // as it came
+    unsigned index;     // 0, 1 ... over all connections
+    struct bytes line;  // "POST /v1/traces HTTP/1.1"
+    struct bytes head;  // all header lines
+    struct bytes body;  // inflated
+    struct bytes wire;  // as it came
 };
 
 // The value of a header of the request; empty when absent.
 struct bytes scripted_header(const struct scripted_request *request, const char *name);
 
 struct scripted_reply {
-    int status;                  // 200 when left 0
-    const char *headers;         // whole lines, "Retry-After: 1\r\n"; may be NULL
-    struct bytes body;           // must live until the server stops
-    size_t send_bytes;           // of the reply, then the connection is reset; 0: all
-    bool drip;                   // a byte at a time
-    size_t filler_bytes;         // this much body instead of `body`
+    int status;           // 200 when left 0
+    const char *headers;  // whole lines, "Retry-After: 1\r\n"; may be NULL
+    struct bytes body;    // must live until the server stops
+    size_t send_bytes;    // of the reply, then the connection is reset; 0: all
+    bool drip;            // a byte at a time
+    size_t filler_bytes;  // this much body instead of `body`
 };
 // On the server's thread.
 typedef void (*scripted_fn)(void *arg, const struct scripted_request *request,

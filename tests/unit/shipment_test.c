@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A batch on its way: its bytes, and the cut-up form, of which each part holds exactly its items.
+#include "exporter/shipment.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
 #include <string.h>
 
+#include <cmocka.h>
+
 #include "tests/unit/export_sample.h"
-#include "exporter/shipment.h"
 
 static struct queue_config config = {.num_consumers = 1, .merge = true};
 static struct retry_config retry = {.enabled = true};

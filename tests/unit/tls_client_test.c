@@ -22,8 +22,8 @@ static struct certificate first, second;
 static int make_certificates(void **state)
 {
     (void)state;
-    certificate_make("first.test", &first);
-    certificate_make("second.test", &second);
+    certificate_make_for("first.test", &first);
+    certificate_make_for("second.test", &second);
     return 0;
 }
 
@@ -54,18 +54,18 @@ static void texts_and_files_are_loaded(void **state)
     char path[] = "/tmp/sj_tls_XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, first.key_pem, strlen(first.key_pem)), strlen(first.key_pem));
+    assert_int_equal(write(fd, first.key, strlen(first.key)), strlen(first.key));
     close(fd);
-    char both[sizeof first.pem * 2 + 64];
-    snprintf(both, sizeof both, "# a comment\n%s%s", first.pem, second.pem);
+    char both[sizeof first.cert * 2 + 64];
+    snprintf(both, sizeof both, "# a comment\n%s%s", first.cert, second.cert);
     const struct tls_client_config config = {.ca_pem = bytes_from_text(both),
-                                             .cert_pem = bytes_from_text(first.pem),
+                                             .cert_pem = bytes_from_text(first.cert),
                                              .key_file = bytes_from_text(path),
                                              .min_version = BYTES_LITERAL("1.3")};
     struct tls_client_material material;
     char why[256] = "";
     assert_int_equal(tls_client_load(&config, &material, why, sizeof why), RESULT_OK);
-    assert_true(bytes_equal_text(buffer_view(&material.key), first.key_pem));
+    assert_true(bytes_equal_text(buffer_view(&material.key), first.key));
     assert_true(bytes_equal_text(buffer_view(&material.ca), both));
     tls_client_material_fini(&material);
     unlink(path);
@@ -83,8 +83,8 @@ static void missing_and_empty_files_are_named(void **state)
 static void text_that_is_no_pem_is_refused(void **state)
 {
     (void)state;
-    struct bytes pem = bytes_from_text(first.pem);
-    struct bytes key = bytes_from_text(first.key_pem);
+    struct bytes pem = bytes_from_text(first.cert);
+    struct bytes key = bytes_from_text(first.key);
     struct bytes junk = BYTES_LITERAL("junk");
     assert_fails(&(struct tls_client_config){.ca_pem = junk}, "ca: not a PEM certificate");
     assert_fails(&(struct tls_client_config){.ca_pem = key}, "ca: not a PEM certificate");
@@ -99,8 +99,8 @@ static void text_that_is_no_pem_is_refused(void **state)
 static void a_broken_certificate_behind_a_sound_one_is_refused(void **state)
 {
     (void)state;
-    char both[sizeof first.pem * 2 + 64];
-    snprintf(both, sizeof both, "%s%.200s\n-----END CERTIFICATE-----\n", first.pem, second.pem);
+    char both[sizeof first.cert * 2 + 64];
+    snprintf(both, sizeof both, "%s%.200s\n-----END CERTIFICATE-----\n", first.cert, second.cert);
     assert_fails(&(struct tls_client_config){.ca_pem = bytes_from_text(both)},
                  "ca: not a PEM certificate");
 }
@@ -108,13 +108,13 @@ static void a_broken_certificate_behind_a_sound_one_is_refused(void **state)
 static void key_and_certificate_must_belong_together(void **state)
 {
     (void)state;
-    struct bytes pem = bytes_from_text(first.pem);
+    struct bytes pem = bytes_from_text(first.cert);
     assert_fails(&(struct tls_client_config){.cert_pem = pem},
                  "tls: certificate and key must both be given, or neither");
-    assert_fails(&(struct tls_client_config){.key_pem = bytes_from_text(first.key_pem)},
+    assert_fails(&(struct tls_client_config){.key_pem = bytes_from_text(first.key)},
                  "tls: certificate and key must both be given, or neither");
     assert_fails(
-        &(struct tls_client_config){.cert_pem = pem, .key_pem = bytes_from_text(second.key_pem)},
+        &(struct tls_client_config){.cert_pem = pem, .key_pem = bytes_from_text(second.key)},
         "tls: the key does not belong to the certificate");
 }
 
@@ -136,7 +136,7 @@ static void encrypted_keys_ask_nobody(void **state)
                                     "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
                                     "AAAAAAAAAAAAAAAAAAAAAA==\n"
                                     "-----END RSA PRIVATE KEY-----\n";
-    assert_fails(&(struct tls_client_config){.cert_pem = bytes_from_text(first.pem),
+    assert_fails(&(struct tls_client_config){.cert_pem = bytes_from_text(first.cert),
                                              .key_pem = bytes_from_text(encrypted)},
                  "key: not an unencrypted PEM private key");
 }

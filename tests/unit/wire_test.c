@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#define BYTES(...) bytes_from((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+#define BYTES(...)                                                                                 \
+    bytes_from((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static void assert_malformed(struct bytes message)
 {
@@ -47,7 +48,8 @@ static void fields_of_all_types_are_read(void **state)
 static void values_are_little_endian(void **state)
 {
     (void)state;
-    struct bytes message = BYTES(0x11, 1, 2, 0, 0, 0, 0, 0, 0x80, 0x25, 4, 3, 2, 1, 0x08, 0x96, 0x01);
+    struct bytes message =
+        BYTES(0x11, 1, 2, 0, 0, 0, 0, 0, 0x80, 0x25, 4, 3, 2, 1, 0x08, 0x96, 0x01);
     struct wire wire = wire_of(message);
     struct wire_field field;
     assert_true(wire_next(&wire, &field));

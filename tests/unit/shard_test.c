@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns, tickets, both kinds of message, the thread.
+#include "processor/shard.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/thread.h"
+#include "base/timers.h"
+
+struct probe {  // a processor that notes what happens
+    uint32_t magic;
+    atomic_uint looks, takes, messages, flushes, closes;
+    struct shard_env *env;
+    struct timer timer;
+    unsigned fired;
+};
+
+static void probe_fire(struct timer *timer, void *arg, uint64_t now_ns)
+{
+    struct probe *probe = arg;
+    (void)timer, (void)now_ns;
+    probe->fired++;
+}
+
+static void *probe_open(struct processor *processor, struct shard_env *env)
+{
+    struct probe *probe = (struct probe *)processor;
+    probe->env = env;
+    timer_init(&probe->timer, probe_fire, probe);
+    return probe;
+}
+
+static void probe_look(void *state, const struct parcel *parcel, uint64_t now_ns)
+{
+    (void)now_ns;
+    assert_non_null(parcel);
+    atomic_fetch_add(&((struct probe *)state)->looks, 1);
+}
+
+static void probe_take(void *state, struct parcel **parcel, uint64_t now_ns)
+{
+    struct probe *probe = state;
+    (void)now_ns;
+    atomic_fetch_add(&probe->takes, 1);
+    probe->env->pass(probe->env, parcel);
+}
+
+static void probe_message(void *state, struct shard_message *message, uint64_t now_ns)
+{
+    (void)now_ns;
+    atomic_fetch_add(&((struct probe *)state)->messages, 1);
+    free(message);
+}
+
+static void probe_flush(void *state, uint64_t now_ns)
+{
+    (void)now_ns;
+    atomic_fetch_add(&((struct probe *)state)->flushes, 1);
+}
+
+static void probe_close(void *state)
+{
+    atomic_fetch_add(&((struct probe *)state)->closes, 1);
+}
+
+static const struct shard_ops probe_shard = {.open = probe_open,
+                                             .look = probe_look,
+                                             .take = probe_take,
+                                             .message = probe_message,
+                                             .flush = probe_flush,
+                                             .close = probe_close};
+static const struct processor_ops probe_ops = {.shard = &probe_shard};
+
+static void out_gone(void *arg, struct shard *shard, struct processor *processor,
+                     struct parcel **parcel)
+{
+    (void)shard, (void)processor;
+    atomic_fetch_add((atomic_uint *)arg, 1);
+    parcel_unref(parcel);
+}
+
+static struct shard *open_shard(struct probe *probe, struct processor **processor,
+                                const struct processor_ops **ops, atomic_uint *passed, size_t max)
+{
+    *processor = (struct processor *)probe;
+    *ops = &probe_ops;
+    struct shard_config config = {.messages_max = max,
+                                  .out = {.pass = out_gone, .drop = out_gone, .arg = passed},
+                                  .processors = processor,
+                                  .ops = ops,
+                                  .processor_count = 1};
+    return shard_new(&config, NS_PER_S);
+}
+
+static struct parcel *new_parcel(void)
+{
+    return parcel_new(batch_make(SIGNAL_TRACES, BYTES_NONE, 0), PARCEL_ALL, NULL, 0, 0);
+}
+
+static void posted_parcels_reach_the_state_in_order(void **arg)
+{
+    struct probe probe = {0};
+    struct processor *processor;
+    const struct processor_ops *ops;
+    atomic_uint passed = 0;
+    (void)arg;
+    struct shard *shard = open_shard(&probe, &processor, &ops, &passed, 2);
+    struct shard_ticket *first = shard_reserve(shard), *second = shard_reserve(shard);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_null(shard_reserve(shard));  // all credits are out
+    struct parcel *look = new_parcel(), *take = new_parcel();
+    shard_post_look(&first, processor, &look);
+    shard_post_take(&second, processor, &take);
+    assert_null(look);
+    assert_null(take);
+    assert_int_equal(shard_turn(shard, 2 * NS_PER_S), UINT64_MAX);
+    assert_int_equal(probe.looks, 1);
+    assert_int_equal(probe.takes, 1);
+    assert_int_equal(passed, 1);
+    assert_int_equal(shard_backlog(shard), 0);
+    struct shard_ticket *again = shard_reserve(shard);
+    assert_non_null(again);
+    shard_release(&again);
+    assert_null(again);
+    shard_free(&shard);
+    assert_int_equal(probe.closes, 1);
+}
+
+static void turns_say_when_the_next_is_due(void **arg)
+{
+    struct probe probe = {0};
+    struct processor *processor;
+    const struct processor_ops *ops;
+    atomic_uint passed = 0;
+    (void)arg;
+    struct shard *shard = open_shard(&probe, &processor, &ops, &passed, 0);
+    timers_set(probe.env->timers, &probe.timer, 5 * NS_PER_S);
+    uint64_t next_ns = shard_turn(shard, 2 * NS_PER_S);
+    assert_true(next_ns > 2 * NS_PER_S && next_ns <= 5 * NS_PER_S + NS_PER_MS);
+    assert_int_equal(probe.fired, 0);
+    shard_turn(shard, 6 * NS_PER_S);
+    assert_int_equal(probe.fired, 1);
+    assert_int_equal(shard_now_ns(shard), 6 * NS_PER_S);
+    assert_int_equal(shard_turns(shard), 2);
+    shard_free(&shard);
+}
+
+static void leftovers_are_delivered_before_the_state_closes(void **arg)
+{
+    struct probe probe = {0};
+    struct processor *processor;
+    const struct processor_ops *ops;
+    atomic_uint passed = 0;
+    (void)arg;
+    struct shard *shard = open_shard(&probe, &processor, &ops, &passed, 0);
+    struct shard_ticket *ticket = shard_reserve(shard);
+    struct parcel *parcel = new_parcel();
+    shard_post_take(&ticket, processor, &parcel);
+    struct shard_message *message = calloc(1, sizeof(*message));
+    assert_non_null(message);
+    message->processor = processor;
+    probe.env->post(probe.env, message);
+    shard_free(&shard);
+    assert_null(shard);
+    assert_int_equal(probe.takes, 1);
+    assert_int_equal(probe.messages, 1);
+    assert_int_equal(passed, 1);
+    shard_free(&shard);  // nothing
+}
+
+struct poster {
+    struct probe *probe;
+    struct shard *shard;
+    struct processor *processor;
+    unsigned posted;
+};
+
+static void post_many(void *arg)
+{
+    struct poster *poster = arg;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct shard_ticket *ticket = shard_reserve(poster->shard);
+        if (ticket) {
+            struct parcel *parcel = new_parcel();
+            shard_post_take(&ticket, poster->processor, &parcel);
+            poster->posted++;
+        }
+        struct shard_message *message = calloc(1, sizeof(*message));
+        assert_non_null(message);
+        message->processor = poster->processor;
+        poster->probe->env->post(poster->probe->env, message);
+    }
+}
+
+static void a_thread_takes_what_many_post_and_stops_empty(void **arg)
+{
+    struct probe probe = {0};
+    struct processor *processor;
+    const struct processor_ops *ops;
+    atomic_uint passed = 0;
+    struct thread threads[3] = {0};
+    struct poster posters[3];
+    unsigned posted = 0;
+    (void)arg;
+    struct shard *shard = open_shard(&probe, &processor, &ops, &passed, 64);
+    assert_int_equal(shard_start(shard), RESULT_OK);
+    for (int i = 0; i < 3; i++) {
+        posters[i] = (struct poster){&probe, shard, processor, 0};
+        assert_int_equal(thread_start(&threads[i], "poster", post_many, &posters[i]), RESULT_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        thread_join(&threads[i]);
+        posted += posters[i].posted;
+    }
+    shard_stop(shard, clock_mono_ns() + 60 * NS_PER_S);
+    assert_int_equal(probe.messages, 6000);
+    assert_int_equal(probe.takes, posted);
+    assert_int_equal(passed, posted);
+    assert_int_equal(probe.flushes, 1);
+    assert_int_equal(shard_backlog(shard), 0);
+    shard_free(&shard);
+}
+
+static void traces_have_one_shard(void **arg)
+{
+    uint8_t id[16] = {1, 2, 3};
+    (void)arg;
+    assert_int_equal(shard_of_trace(NULL, 8), 0);
+    assert_int_equal(shard_of_trace(id, 1), 0);
+    assert_true(shard_of_trace(id, 8) < 8);
+    assert_int_equal(shard_of_trace(id, 8), shard_of_trace(id, 8));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(posted_parcels_reach_the_state_in_order),
+        cmocka_unit_test(turns_say_when_the_next_is_due),
+        cmocka_unit_test(leftovers_are_delivered_before_the_state_closes),
+        cmocka_unit_test(a_thread_takes_what_many_post_and_stops_empty),
+        cmocka_unit_test(traces_have_one_shard),
+    };
+    return cmocka_run_group_tests_name("shard", tests, NULL, NULL);
+}
