@@ -70,11 +70,13 @@ struct row {
     (1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_FORWARDER | 1U << SUBJECT_NGHTTPX |                   \
      1U << SUBJECT_COLLECTOR)
 
-// Waits until nothing has reached the sink for 300 ms.
-static void settle(void)
+// Waits until the sink has `requests` requests, or, where they are merged (0), until nothing has
+// reached it for longer than a target is held at most while its fragment completes.
+static void settle(uint64_t requests)
 {
     uint64_t last = sink_bytes(sink), quiet_ns = clock_mono_ns(), give_up_ns = quiet_ns + SETTLE_NS;
-    while (clock_mono_ns() < give_up_ns && clock_mono_ns() - quiet_ns < 300 * NS_PER_MS) {
+    while (clock_mono_ns() < give_up_ns && clock_mono_ns() - quiet_ns < 2500 * NS_PER_MS &&
+           (requests == 0 || sink_requests(sink) < requests)) {
         usleep(20000);
         if (sink_bytes(sink) != last) {
             last = sink_bytes(sink);
@@ -107,12 +109,12 @@ static double measure(const struct row *row, const struct workload *workload,
     sink_reset(sink);
     sink_reset(sink);
     load_run(&load, &result);  // warm
-    settle();
+    settle(row->merge ? 0 : result.ok);
     sink_reset(sink);
     uint64_t before = subject_cpu_ns(&subject);
     load.requests = row->requests;
     load_run(&load, &result);
-    settle();
+    settle(row->merge ? 0 : result.ok);
     double cpu_us = (double)(subject_cpu_ns(&subject) - before) / 1e3;
     uint64_t expected = result.body_bytes;
     bool complete =
@@ -280,12 +282,12 @@ static void run_latency(void)
                                .requests = 4000};
     load_run(&load, &through);
     double capacity = (double)through.ok * 1e9 / (double)through.elapsed_ns;
-    settle();
+    settle(0);
     load.per_second = capacity * 0.3;
     sink_watch(sink, workload.ids[0] + 8);
     sink_reset(sink);
     load_run(&load, &through);
-    settle();
+    settle(0);
     double p50 = (double)sink_latency(sink, 0.5) / 1e3,
            p99 = (double)sink_latency(sink, 0.99) / 1e3;
     load.port = sink_port(sink);
