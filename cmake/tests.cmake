@@ -26,7 +26,7 @@ endfunction()
 function(sj_test NAME LABEL)
     if(TARGET ${NAME})
         add_test(NAME ${NAME} COMMAND ${NAME} ${ARGN} WORKING_DIRECTORY ${PROJECT_BINARY_DIR})
-        set_tests_properties(${NAME} PROPERTIES LABELS ${LABEL} TIMEOUT 300)
+        set_tests_properties(${NAME} PROPERTIES LABELS ${LABEL} TIMEOUT 900)
     endif()
 endfunction()
 

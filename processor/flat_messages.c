@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A direct-mapped array from index to message keeps the order without sorting and bounds what a
-// hostile index can cost. Refused: a list sorted at the end, which is quadratic or needs a heap.
+// hostile index can cost. Refused: a list sorted at the end, which is quadratic or needs a heap,
+// and an array that grows to the highest index seen.
 //
 // Bounds: 1,024 indices, 16 calls per message, texts stay views into the batch. Pure; any thread.
 #include "processor/flat_messages.h"

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The record between decision and delivery. Chosen: fixed fields with cuts, so that it outlives the
-// trace's evidence without an arena of its own. Thread: the shard's.
+// trace's evidence without an arena of its own, and nothing of the interaction's content is in it.
+// Refused: pointing into the evidence, which would pin a trace for as long as its judge takes.
+//
+// Bounds: about 23 KiB each, one per target that waits for a judge. Thread: the shard's.
 #include "processor/grade.h"
 
 #include <stdio.h>

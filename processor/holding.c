@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One timer per parcel, since all its spans arrived at the same moment. Releases are collected and
 // settled once per turn of work, so that a parcel of many spans is split once, not once per span.
+// Refused: a parcel per held span from the start, which would render every span of a batch alone.
 //
-// Bounds: the parcels themselves, which were admitted at the door. Thread: the shard's.
+// Bounds: the parcels themselves, which were admitted at the door; a hold of at most 10 minutes by
+// configuration. Thread: the shard's.
 #include "processor/holding.h"
 
 #include <stdlib.h>

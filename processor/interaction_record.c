@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the log records. Both kinds name the span that they speak of, so that a backend can join
-// them without parentage. Pure; any thread.
+// them without parentage, and carry the target's Resource, so that they are filed beside its spans.
+// An error has error.type and no score: nobody can average it by accident. Refused: span events,
+// which OpenTelemetry is giving up.
+//
+// Bounds: one record per evaluator (16) and one per interaction. Pure; any thread.
 #include "processor/interaction_record.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small set-associative table of hashes: a service is looked for in eight places. A collision of
-// 64 bit hashes would only let a model span pass that could have waited.
+// 64 bit hashes would only let a model span pass that could have waited. Refused: a list of names,
+// which a flood of service names would grow or which would have to be searched.
 //
 // Bounds: 32 x 8 entries. Any thread; MUTEX_LEARNED is held for a look-up only.
 #include "processor/learned_services.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sidejudge_test`: edits, drops and delays what passes, by its options, to prove that a chain of
-// processors works. In builds for tests only (SIDEJUDGE_TEST_COMPONENTS).
+// processors works: what the next one sees, what is counted as dropped, what a flush lets go. In
+// builds for tests only (SIDEJUDGE_TEST_COMPONENTS), so that no configuration can name it
+// elsewhere.
 //
 // Bounds: delayed parcels are admitted ones. Thread: the shard's; wants() any.
 #include "processor/test_processor.h"

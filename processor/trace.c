@@ -294,21 +294,16 @@ static struct trace_span *adopter(struct trace *trace, const struct trace_span *
     return best;
 }
 
-// Walks up to a known top, a local root, or the end; then writes top and depth on the way back.
-static void span_settle(struct trace_span *span, struct trace_span **orphans)
+// Walks up to a known top, a local root, or the end, leaving a trail of `below` links; then writes
+// top and depth on the way back. A span that is on the trail already (mark) closes a cycle.
+static void span_settle(struct trace_span *span, uint32_t walk, struct trace_span **orphans)
 {
-    struct trace_span *chain[256];
-    uint32_t len = 0;
     struct trace_span *at = span;
-    while (!at->top && !at->local_root && at->parent && len < 255) {
-        bool met = false;
-        for (uint32_t i = 0; i < len; i++) {
-            met |= chain[i] == at;
-        }
-        if (met) {
-            break;  // a cycle
-        }
-        chain[len++] = at;
+    at->below = NULL;
+    at->mark = walk;
+    while (!at->top && !at->local_root && at->parent && at->parent->mark != walk) {
+        at->parent->below = at;
+        at->parent->mark = walk;
         at = at->parent;
     }
     if (!at->top) {
@@ -318,12 +313,9 @@ static void span_settle(struct trace_span *span, struct trace_span **orphans)
         at->top = at->local_root ? at : *orphans;
         at->depth = at->top == at ? 0 : 1;
     }
-    while (len > 0) {
-        struct trace_span *below = chain[--len];
-        if (!below->top) {
-            below->top = at->top;
-            below->depth = at->depth + 1;
-        }
+    for (struct trace_span *below = at->below; below; below = below->below) {
+        below->top = at->top;
+        below->depth = at->depth + 1;
         at = below;
     }
 }
@@ -338,6 +330,7 @@ void trace_resolve(struct trace *trace)
     for (struct trace_span *span = trace->spans; span; span = span->next) {
         span->top = NULL;
         span->depth = 0;
+        span->mark = 0;
         span->parent = span->has_parent ? span_find(&table, &span->parent_id) : NULL;
         span->adopted = false;
         if (span->parent == span) {
@@ -353,8 +346,9 @@ void trace_resolve(struct trace *trace)
         }
     }
     struct trace_span *orphans = NULL;
+    uint32_t walk = 0;
     for (struct trace_span *span = trace->spans; span; span = span->next) {
-        span_settle(span, &orphans);
+        span_settle(span, ++walk, &orphans);
         CHECK(span->top);
     }
 }

@@ -49,6 +49,7 @@ struct trace_span {
     uint64_t arrived_ns;        // monotonic
     uint64_t resource_hash;
     uint32_t depth;  // below top
+    struct trace_span *below;  // scratch of trace_resolve
     uint32_t mark;   // scratch of whoever walks (assembly.c)
     uint8_t role;    // enum role
     int8_t dialect;

@@ -74,6 +74,15 @@ bool word_has_digit(struct bytes word)
     return false;
 }
 
+// Short words, nearly all there are, fit a machine word and one multiplication.
+static uint64_t short_hash(const uint8_t *folded, size_t len)
+{
+    uint64_t packed = 0;
+    memcpy(&packed, folded, len);
+    packed = (packed ^ len) * UINT64_C(0x9e3779b97f4a7c15);
+    return packed ^ packed >> 32;
+}
+
 uint32_t word_hash(struct bytes word)
 {
     uint8_t folded[WORD_BYTES_MAX];
@@ -82,7 +91,8 @@ uint32_t word_hash(struct bytes word)
         uint8_t c = word.ptr[i];
         folded[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
     }
-    uint32_t hash = (uint32_t)hash_stable(folded, len, word.len);
+    uint64_t mixed = len <= 8 ? short_hash(folded, len) : hash_stable(folded, len, word.len);
+    uint32_t hash = (uint32_t)mixed;
     return hash != 0 ? hash : 1;
 }
 

@@ -94,9 +94,9 @@ static void any_member(const struct wire_field *field, struct any_view *value)
         enum wire_type type;
         enum any_kind kind;
     } members[] = {
-        [ANY_STRING] = {WIRE_LEN, ANY_KIND_STRING},   [ANY_BOOL] = {WIRE_VARINT, ANY_KIND_BOOL},
-        [ANY_INT] = {WIRE_VARINT, ANY_KIND_INT},      [ANY_DOUBLE] = {WIRE_FIXED64, ANY_KIND_DOUBLE},
-        [ANY_ARRAY] = {WIRE_LEN, ANY_KIND_ARRAY},     [ANY_KVLIST] = {WIRE_LEN, ANY_KIND_KVLIST},
+        [ANY_STRING] = {WIRE_LEN, ANY_KIND_STRING}, [ANY_BOOL] = {WIRE_VARINT, ANY_KIND_BOOL},
+        [ANY_INT] = {WIRE_VARINT, ANY_KIND_INT},    [ANY_DOUBLE] = {WIRE_FIXED64, ANY_KIND_DOUBLE},
+        [ANY_ARRAY] = {WIRE_LEN, ANY_KIND_ARRAY},   [ANY_KVLIST] = {WIRE_LEN, ANY_KIND_KVLIST},
         [ANY_BYTES] = {WIRE_LEN, ANY_KIND_BYTES},
     };
     if (field->number < ANY_STRING || field->number > ANY_BYTES ||

@@ -15,7 +15,11 @@
 
 #include "base/check.h"
 
-enum { CLASS_MIN_BITS = 14, CLASS_MAX_BITS = 31, CLASS_COUNT = CLASS_MAX_BITS - CLASS_MIN_BITS + 1 };
+enum {
+    CLASS_MIN_BITS = 14,
+    CLASS_MAX_BITS = 31,
+    CLASS_COUNT = CLASS_MAX_BITS - CLASS_MIN_BITS + 1
+};
 
 #define BATCH_MAGIC MAGIC('B', 'T', 'C', 'H')
 #define HOME_MAGIC MAGIC('H', 'O', 'M', 'E')

@@ -2,15 +2,15 @@
 // A batch is one immutable OTLP request: received once, kept once, looked at through views, leaving
 // once. Two counts: *views* (somebody still reads the bytes; at zero the memory is recycled) and
 // *debts* (something acknowledged is still owed; at zero the journal entry is erased; nothing is
-// journalled yet, the count is kept all the same). Copying out moves views and never pays a debt:
-// a detached copy keeps its origin's struct, not its bytes, and owes and pays there. Counts are
+// journalled yet, the count is kept all the same). Copying out moves views and never pays a debt: a
+// detached copy keeps its origin's struct, not its bytes, and owes and pays there. Counts are
 // atomic and taken once per (batch, owner), never per span. The last release pushes the batch onto
-// its home thread's return list; only the home recycles. References that outlive a turn are
-// (batch id, offset, length).
+// its home thread's return list; only the home recycles. References that outlive a turn are (batch
+// id, offset, length).
 //
-// A home belongs to one thread and recycles slabs (power-of-two sizes from 16 KiB) so that bodies do
-// not fault fresh pages; its free lists are bounded together. Bodies are charged to POOL_REQUESTS
-// while they grow and until they are recycled.
+// A home belongs to one thread and recycles slabs (power-of-two sizes from 16 KiB) so that bodies
+// do not fault fresh pages; its free lists are bounded together. Bodies are charged to
+// POOL_REQUESTS while they grow and until they are recycled.
 #pragma once
 
 #include "base/account.h"
@@ -30,7 +30,8 @@ struct batch {
     enum signal signal;
     uint64_t id;                  // unique in the process, ascending
     struct bytes body;            // serialised request, identity coding
-    struct bytes packed;          // the same as it came, when it came compressed and was kept; else empty
+    // the same as it came, when it came compressed and was kept; else empty
+    struct bytes packed;
     enum codec packed_codec;
     uint64_t received_ns;         // monotonic
     uint32_t item_count;          // sound items (metrics: data points), set by the first scan

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract of the three kinds of component. A component is one file with one exported const ops struct, listed in the one visible array of
-// its kind (receiver/receivers.c, processor/processors.c, exporter/exporters.c). The service creates components from the
-// configuration in the order exporters, processors, receivers, and ends them in the opposite order: receivers stop accepting, shards
-// flush, exporters drain, all under one deadline.
+// The contract of the three kinds of component. A component is one file with one exported const ops
+// struct, listed in the one visible array of its kind (receiver/receivers.c,
+// processor/processors.c, exporter/exporters.c). The service creates components from the
+// configuration in the order exporters, processors, receivers, and ends them in the opposite order:
+// receivers stop accepting, shards flush, exporters drain, all under one deadline.
 #pragma once
 
 #include "base/account.h"
@@ -28,45 +29,58 @@ struct component_kind {
     const struct option *options;
     size_t config_size;            // of the struct that options fill
     // Semantic checks beyond the rows; appends to errors. Optional.
-    void (*validate)(const void *config, const struct config_node *node, const char *path, struct option_errors *errors);
+    void (*validate)(const void *config, const struct config_node *node, const char *path,
+                     struct option_errors *errors);
 };
 
 struct loop;
 struct receiver;
 struct receiver_ops {
     struct component_kind kind;
-    // Opens the listeners and starts the threads. sinks[signal] is NULL when no pipeline takes that signal from this receiver. RESULT_FAIL with a sentence.
-    enum result (*start)(const struct component_env *env, const void *config, struct sink *const sinks[SIGNAL_COUNT],
-                         struct receiver **receiver, char *why, size_t why_len);
-    void (*drain)(struct receiver *receiver, uint64_t deadline_ns);  // stops accepting; returns when requests in flight are answered or at the deadline
+    // Opens the listeners and starts the threads. sinks[signal] is NULL when no pipeline takes that
+    // signal from this receiver. RESULT_FAIL with a sentence.
+    enum result (*start)(const struct component_env *env, const void *config,
+                         struct sink *const sinks[SIGNAL_COUNT], struct receiver **receiver,
+                         char *why, size_t why_len);
+    // stops accepting; returns when requests in flight are answered or at the deadline
+    void (*drain)(struct receiver *receiver, uint64_t deadline_ns);
     void (*free)(struct receiver **receiver);
-    // The index-th I/O loop, for the watchdog (loop_turns); NULL beyond the last. Any thread between start and free. Optional.
+    // The index-th I/O loop, for the watchdog (loop_turns); NULL beyond the last. Any thread
+    // between start and free. Optional.
     const struct loop *(*loop)(const struct receiver *receiver, unsigned index);
 };
 
 struct exporter_status {
     uint64_t sent, send_failed, enqueue_failed;   // items
     uint64_t queue_bytes, queue_bytes_max;
-    bool block_on_overflow;                        // constant: a full queue refuses the request although others would take it
+    // constant: a full queue refuses the request although others would take it
+    bool block_on_overflow;
     char last_error[160];                          // "" when the last attempt succeeded
 };
 
 struct exporter;
 struct exporter_ops {
     struct component_kind kind;
-    enum result (*start)(const struct component_env *env, const void *config, struct exporter **exporter, char *why, size_t why_len);
-    // Admission, at the door: takes `bytes` of the queue. RESULT_SHED: full; the `items` (metrics: data points) of `signal` are then
-    // counted as enqueue_failed here, by nobody else. Own products draw on the reserved tenth. Any thread.
-    enum result (*reserve)(struct exporter *exporter, enum signal signal, uint32_t items, size_t bytes, bool own);
-    void (*release)(struct exporter *exporter, size_t bytes, bool own);  // a reservation that is not used after all. Any thread
-    // Moves one reference of the parcel in, under a reservation of parcel->charge_bytes, by link (parcel->links[i]). Never fails. Any thread.
+    enum result (*start)(const struct component_env *env, const void *config,
+                         struct exporter **exporter, char *why, size_t why_len);
+    // Admission, at the door: takes `bytes` of the queue. RESULT_SHED: full; the `items` (metrics:
+    // data points) of `signal` are then counted as enqueue_failed here, by nobody else. Own
+    // products draw on the reserved tenth. Any thread.
+    enum result (*reserve)(struct exporter *exporter, enum signal signal, uint32_t items,
+                           size_t bytes, bool own);
+    // a reservation that is not used after all. Any thread
+    void (*release)(struct exporter *exporter, size_t bytes, bool own);
+    // Moves one reference of the parcel in, under a reservation of parcel->charge_bytes, by link
+    // (parcel->links[i]). Never fails. Any thread.
     void (*push)(struct exporter *exporter, struct parcel_link *link);
-    void (*drain)(struct exporter *exporter, uint64_t deadline_ns);      // sends what is queued; counts what is left at the deadline
+    // sends what is queued; counts what is left at the deadline
+    void (*drain)(struct exporter *exporter, uint64_t deadline_ns);
     void (*status)(const struct exporter *exporter, struct exporter_status *status);  // any thread
     void (*free)(struct exporter **exporter);
 };
 
-// A processor says of each span what it wants, by a pure function of (view, immutable configuration), on whatever thread scans.
+// A processor says of each span what it wants, by a pure function of (view, immutable
+// configuration), on whatever thread scans.
 enum want {
     WANT_NOTHING,   // goes by
     WANT_LOOK,      // goes on at once; the processor's shard sees it too, read-only
@@ -80,23 +94,29 @@ struct processor;
 // A sharded processor has one state per shard, on the shard's thread only: no locks.
 struct shard_ops {
     void *(*open)(struct processor *processor, struct shard_env *env);
-    // Items that go on by themselves: `parcel` is borrowed and stands for what was wanted (LOOK and, read-only, nothing else).
+    // Items that go on by themselves: `parcel` is borrowed and stands for what was wanted (LOOK
+    // and, read-only, nothing else).
     void (*look)(void *state, const struct parcel *parcel, uint64_t now_ns);
-    void (*take)(void *state, struct parcel **parcel, uint64_t now_ns);   // takes; later passes on or drops through env
-    void (*message)(void *state, struct shard_message *message, uint64_t now_ns);  // posted by other threads; takes; optional
+    // takes; later passes on or drops through env
+    void (*take)(void *state, struct parcel **parcel, uint64_t now_ns);
+    // posted by other threads; takes; optional
+    void (*message)(void *state, struct shard_message *message, uint64_t now_ns);
     void (*flush)(void *state, uint64_t now_ns);   // SIGTERM: release every hold now
     void (*close)(void *state);
 };
 
 struct processor_ops {
     struct component_kind kind;
-    enum result (*create)(const struct component_env *env, const void *config, struct processor **processor, char *why, size_t why_len);
+    enum result (*create)(const struct component_env *env, const void *config,
+                          struct processor **processor, char *why, size_t why_len);
     enum want (*wants)(const struct processor *processor, const struct item_view *view);
-    // Unsharded processors: edits the parcel, or moves what is to be dropped into *dropped (parcel_split; the same pointer as `parcel` drops all
-    // of it). Dropped items are counted by the processor, their reservations are given back by the pipeline. Any thread. Optional.
+    // Unsharded processors: edits the parcel, or moves what is to be dropped into *dropped
+    // (parcel_split; the same pointer as `parcel` drops all of it). Dropped items are counted by
+    // the processor, their reservations are given back by the pipeline. Any thread. Optional.
     void (*process)(struct processor *processor, struct parcel *parcel, struct parcel **dropped);
     const struct shard_ops *shard;   // NULL: not sharded
-    void (*tick)(struct processor *processor, uint64_t now_ns);  // about once a second on the main thread; optional
+    // about once a second on the main thread; optional
+    void (*tick)(struct processor *processor, uint64_t now_ns);
     void (*free)(struct processor **processor);
 };
 
@@ -113,10 +133,13 @@ struct shard_env {                   // what a state may use; lives as long as t
     void (*pass)(struct shard_env *env, struct parcel **parcel);
     // Drops a parcel: gives its reservations back. Takes. The caller has counted it.
     void (*drop)(struct shard_env *env, struct parcel **parcel);
-    // Sends an own product (spans or log records made here) down the pipelines of that signal in which `processor` stands, behind it. Takes the batch.
-    // RESULT_SHED: the reserved tenth is full (counted lost by the caller).
-    enum result (*emit)(struct shard_env *env, struct processor *processor, enum signal signal, struct batch **batch, uint32_t item_count);
-    // Posts a message to this shard's state of message->processor. Takes. Any thread; never fails (bounded by who makes messages).
+    // Sends an own product (spans or log records made here) down the pipelines of that signal in
+    // which `processor` stands, behind it. Takes the batch. RESULT_SHED: the reserved tenth is full
+    // (counted lost by the caller).
+    enum result (*emit)(struct shard_env *env, struct processor *processor, enum signal signal,
+                        struct batch **batch, uint32_t item_count);
+    // Posts a message to this shard's state of message->processor. Takes. Any thread; never fails
+    // (bounded by who makes messages).
     void (*post)(struct shard_env *env, struct shard_message *message);
 };
 

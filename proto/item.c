@@ -226,7 +226,8 @@ static void log_read(struct bytes record, struct item_view *view)
     }
 }
 
-// Data points of a Gauge, Sum, Histogram, ExponentialHistogram or Summary: all have them as field 1.
+// Data points of a Gauge, Sum, Histogram, ExponentialHistogram or Summary: all have them as field
+// 1.
 static uint32_t points_of(struct bytes data)
 {
     struct wire wire = wire_of(data);

@@ -11,8 +11,8 @@ enum item_trust {
                          // messages are stepped over
 };
 
-// Fills the view's members about the item itself, from `signal` on but not place, resource, scope and
-// fault, from the payload `item`. Returns SCAN_OK or the first fault; the view then has what came
-// before it, and is safe to use.
+// Fills the view's members about the item itself, from `signal` on but not place, resource, scope
+// and fault, from the payload `item`. Returns SCAN_OK or the first fault; the view then has what
+// came before it, and is safe to use.
 enum scan_fault item_read(enum signal signal, struct bytes item, enum item_trust trust,
                           unsigned flags, struct item_view *view);

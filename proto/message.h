@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Validates one OTLP message, nested ones included, against the schema: framing, wire types of known
-// fields, lengths of ids, UTF-8 of strings, depth. Also the scanner's readers of tags and lengths,
-// which say what is wrong where wire.h's cursor only says that something is. Pure; any thread.
+// Validates one OTLP message, nested ones included, against the schema: framing, wire types of
+// known fields, lengths of ids, UTF-8 of strings, depth. Also the scanner's readers of tags and
+// lengths, which say what is wrong where wire.h's cursor only says that something is. Pure; any
+// thread.
 #pragma once
 
 #include <endian.h>

@@ -2,7 +2,9 @@
 //
 // Words for the three signals of OTLP, as metric names and log lines have them (the Collector's
 // own: otelcol_receiver_accepted_spans, _metric_points, _log_records). A table rather than a
-// switch, so that a fourth signal (profiles) is a row. Constant; any thread.
+// switch, so that a fourth signal (profiles) is a row. Refused: names made from the enum by the
+// preprocessor, because two of the three suffixes are not the signal's name.
+// Constant; any thread.
 #include "proto/otlp.h"
 
 #include "base/check.h"

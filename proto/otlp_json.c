@@ -5,8 +5,8 @@
 // at once, and nested messages get their length when they close (wire_open). What the schema does
 // not know is counted through by depth alone. Refused: a tree (250 times the input for [{},{},...])
 // and two passes, one for sizes. Bounds: 256 levels, and an output below twice the input (bucket
-// counts are the one thing that grows: "0," becomes 8 bytes). YAJL checks JSON's grammar and that strings
-// are UTF-8 in shape; the scanner checks the rest, as of all requests. Pure; any thread.
+// counts are the one thing that grows: "0," becomes 8 bytes). YAJL checks JSON's grammar and that
+// strings are UTF-8 in shape; the scanner checks the rest, as of all requests. Pure; any thread.
 #include "proto/otlp_json.h"
 
 #include <math.h>

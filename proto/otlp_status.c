@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Answers to exports, in both forms and both directions. protobuf-c does the messages here: they are
-// small, rare and nothing of them is passed on, so a decoder that allocates is no loss; it allocates
-// from an arena of 256 KiB, whatever the sender counts out. The three export responses have the same
-// numbers and types, so one serves all in protobuf; only JSON knows different names (a table).
-// Refused: texts of unlimited length, in either direction, and trusting that they are text.
-// Bounds: 1 MiB read, texts cut at 511 bytes read and 1 KiB written. Pure; any thread.
+// Answers to exports, in both forms and both directions. protobuf-c does the messages here: they
+// are small, rare and nothing of them is passed on, so a decoder that allocates is no loss; it
+// allocates from an arena of 256 KiB, whatever the sender counts out. The three export responses
+// have the same numbers and types, so one serves all in protobuf; only JSON knows different names
+// (a table). Refused: texts of unlimited length, in either direction, and trusting that they are
+// text. Bounds: 1 MiB read, texts cut at 511 bytes read and 1 KiB written. Pure; any thread.
 #include "proto/otlp_status.h"
 
 #include <stdio.h>

@@ -2,8 +2,9 @@
 // What receivers answer and what exporters get back, beside the telemetry itself: export responses
 // (OTLP 1.11 "OTLP/gRPC Response", "OTLP/HTTP Response": empty, or with partial_success) and
 // google.rpc.Status with RetryInfo and BadRequest details, in protobuf and in JSON. Over gRPC the
-// Status travels as the trailer grpc-status-details-bin, over HTTP as the body of every 4xx and 5xx.
-// Reading is bounded: 1 MiB of input, 256 KiB of decoded messages, texts cut. Pure; any thread.
+// Status travels as the trailer grpc-status-details-bin, over HTTP as the body of every 4xx and
+// 5xx. Reading is bounded: 1 MiB of input, 256 KiB of decoded messages, texts cut. Pure; any
+// thread.
 #pragma once
 
 #include "base/buffer.h"
@@ -11,7 +12,8 @@
 
 enum otlp_form { OTLP_PROTOBUF, OTLP_JSON };
 
-const char *otlp_form_content_type(enum otlp_form form);  // "application/x-protobuf", "application/json"
+// "application/x-protobuf", "application/json"
+const char *otlp_form_content_type(enum otlp_form form);
 
 #define OTLP_STATUS_TEXT_MAX 512
 
@@ -51,6 +53,7 @@ struct otlp_refusal {           // what a 4xx / 5xx or a gRPC status said
 };
 
 // Reads a google.rpc.Status: body of an HTTP error, or grpc-status-details-bin (raw bytes, base64
-// already taken off). RESULT_REJECT: not a Status; RESULT_TOO_LARGE. `refusal` is zeroed on failure.
+// already taken off). RESULT_REJECT: not a Status; RESULT_TOO_LARGE. `refusal` is zeroed on
+// failure.
 enum result otlp_refusal_read(enum otlp_form form, struct bytes body,
                               struct otlp_refusal *refusal) MUST_USE;

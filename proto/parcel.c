@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Parcels: a batch, a choice of its items, and a list of edits. The choice is kept as the shorter of
-// "only these" and "all but these", so that the usual parcel, all of a request but a span or two, is
-// a list of two places. Edits are kept as they were asked for and carried out when the parcel is
-// rendered (render.c), because most parcels are split or dropped before. Refused: an array of all
-// items (a request of 50,000 spans passes by untouched), and edits on copies of items. Bounds: 256
-// KiB of edits for each parcel. One owner until it goes to exporters, then read-only and counted.
+// Parcels: a batch, a choice of its items, and a list of edits. The choice is kept as the shorter
+// of "only these" and "all but these", so that the usual parcel, all of a request but a span or
+// two, is a list of two places. Edits are kept as they were asked for and carried out when the
+// parcel is rendered (render.c), because most parcels are split or dropped before. Refused: an
+// array of all items (a request of 50,000 spans passes by untouched), and edits on copies of items.
+// Bounds: 256 KiB of edits for each parcel. One owner until it goes to exporters, then read-only
+// and counted.
 #include "proto/parcel.h"
 
 #include <stdlib.h>
@@ -43,15 +44,36 @@ static struct count parcel_count(const struct parcel *parcel)
     return count;
 }
 
+// Items below a container, by lengths alone: `levels` of containers, the request's number first.
+static uint32_t items_below(struct bytes container, uint32_t number, unsigned levels)
+{
+    struct wire wire = wire_of(container);
+    struct wire_field field;
+    uint32_t count = 0;
+    while (wire_next(&wire, &field)) {
+        if (field.number == number && field.type == WIRE_LEN) {
+            count += levels == 1 ? 1 : items_below(field.bytes, SCOPE_ITEMS, levels - 1);
+        }
+    }
+    return count;
+}
+
+_Static_assert(RESOURCE_SCOPES == SCOPE_ITEMS, "one number leads down from a container");
+
 static uint32_t item_count_of(const struct parcel *parcel)
 {
     if (parcel->mode == PARCEL_ALL) {
         return parcel->batch->item_count;
     }
-    if (parcel->mode == PARCEL_ONLY && parcel->batch->signal != SIGNAL_METRICS) {
+    if (parcel->batch->signal == SIGNAL_METRICS) {
+        return parcel_count(parcel).items;
+    }
+    if (parcel->mode == PARCEL_ONLY) {
         return parcel->place_count;
     }
-    return parcel_count(parcel).items;
+    uint32_t total = items_below(parcel->batch->body, REQUEST_RESOURCES, 3);
+    CHECK(parcel->place_count <= total);
+    return total - parcel->place_count;
 }
 
 static struct item_place *places_copy(const struct item_place *places, uint32_t count)
@@ -259,7 +281,8 @@ static void places_add(struct parcel *parcel, const struct item_place *places, u
     places_check(merged, total);
 }
 
-// Moves the edits of the items in `part` over; the memory of the old ones stays until `parcel` goes.
+// Moves the edits of the items in `part` over; the memory of the old ones stays until `parcel`
+// goes.
 static void edits_move(struct parcel *parcel, struct parcel *part)
 {
     struct edit **link = &parcel->edits;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What travels between components: a batch, which of its items, and the edits on them. `PARCEL_ALL`
-// without edits is *whole*: it leaves as the bytes it came in. Rendering is gathering byte ranges of
-// the batch under new length prefixes: unknown fields, schema_urls and the order of everything
+// without edits is *whole*: it leaves as the bytes it came in. Rendering is gathering byte ranges
+// of the batch under new length prefixes: unknown fields, schema_urls and the order of everything
 // survive. A container that loses its last item is left out; one that held none to begin with
-// stays, except with PARCEL_ONLY, which has just the containers of its items. A parcel has one owner
-// until it is given to exporters; from then on it is immutable and counted, one reference per exporter.
+// stays, except with PARCEL_ONLY, which has just the containers of its items. A parcel has one
+// owner until it is given to exporters; from then on it is immutable and counted, one reference per
+// exporter.
 #pragma once
 
 #include "base/arena.h"
@@ -43,7 +44,8 @@ struct parcel {
     size_t charge_bytes;         // reserved for it at each exporter of its pipeline
     const void *pipeline;        // the service's; opaque here
     uint32_t stage;              // next processor of that pipeline
-    uint32_t exporters;          // bit set: exporters of the pipeline that hold a reservation for it
+    // bit set: exporters of the pipeline that hold a reservation for it
+    uint32_t exporters;
     bool own;                    // Sidejudge's own product (carrier, log record): served from the
                                  // reserved tenth of the queues
     atomic_uint references;
@@ -52,8 +54,8 @@ struct parcel {
     struct parcel_link links[];  // one per exporter of the pipeline
 };
 
-// Takes one view of the batch (batch_hold is the caller's business: the view moves in). `places` are
-// copied and must ascend; NULL and 0 with PARCEL_ALL. item_count is set: with PARCEL_ALL from
+// Takes one view of the batch (batch_hold is the caller's business: the view moves in). `places`
+// are copied and must ascend; NULL and 0 with PARCEL_ALL. item_count is set: with PARCEL_ALL from
 // batch->item_count, else by counting. Never NULL.
 struct parcel *parcel_new(struct batch *batch, enum parcel_mode mode,
                           const struct item_place *places, uint32_t place_count,
@@ -63,8 +65,8 @@ void parcel_unref(struct parcel **parcel);    // any thread; the last one releas
 bool parcel_is_whole(const struct parcel *parcel);
 
 // Edits; before the parcel is given to exporters; not of metrics. Copies. They apply in order of
-// addition: a delete takes away what came with the item and what was appended before it. RESULT_SHED
-// when the parcel's edit memory is used up.
+// addition: a delete takes away what came with the item and what was appended before it.
+// RESULT_SHED when the parcel's edit memory is used up.
 enum result parcel_append(struct parcel *parcel, uint32_t item_at, struct bytes fields) MUST_USE;
 enum result parcel_replace(struct parcel *parcel, uint32_t item_at, struct bytes key,
                            struct bytes fields) MUST_USE;  // absent keys are added
@@ -81,11 +83,12 @@ void parcel_each(const struct parcel *parcel, scan_item_fn visit, void *arg);
 // what was asked for. Costs a walk over the request: split once with all places, not once for each.
 struct parcel *parcel_split(struct parcel *parcel, const struct item_place *places,
                             uint32_t place_count);
-// Copies the rendered bytes into a batch of its own (whose debts stay with the old one) and lets the
-// old one go. Edits are applied, mode becomes PARCEL_ALL: places known before are void.
+// Copies the rendered bytes into a batch of its own (whose debts stay with the old one) and lets
+// the old one go. Edits are applied, mode becomes PARCEL_ALL: places known before are void.
 void parcel_detach(struct parcel *parcel);
 
-// Rendering. The result is a serialised request; requests concatenate (repeated field 1 at top level).
+// Rendering. The result is a serialised request; requests concatenate (repeated field 1 at top
+// level).
 size_t parcel_rendered_size(const struct parcel *parcel);
 void parcel_render(const struct parcel *parcel, struct buffer *out);
 

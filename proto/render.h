@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plans the bytes that a parcel becomes: one walk over its request that keeps, edits and leaves out.
-// parcel.h has what others call. One thread at a time.
+// Plans the bytes that a parcel becomes: one walk over its request that keeps, edits and leaves
+// out. parcel.h has what others call. One thread at a time.
 #pragma once
 
 #include "proto/parcel.h"

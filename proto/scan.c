@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pass over a request. Containers (request, ResourceX, ScopeX) are walked by their lengths; each
-// is walked twice, because its Resource or Scope and its schema_url may stand behind what they apply
-// to: once over the headers, stepping over children, once over the children. Items go to item_read.
-// A fault of a Resource, a Scope or their schema_url is passed on to each item below; where there is
-// none below, the request is refused, since leaving nothing out would leave the fault in. Refused:
-// an index of the items (the callback decides what to keep). Bounds: bodies below 2 GiB, three
-// levels here and 64 inside messages. Pure; any thread.
+// The pass over a request. Containers (request, ResourceX, ScopeX) are walked by their lengths;
+// each is walked twice, because its Resource or Scope and its schema_url may stand behind what they
+// apply to: once over the headers, stepping over children, once over the children. Items go to
+// item_read. A fault of a Resource, a Scope or their schema_url is passed on to each item below;
+// where there is none below, the request is refused, since leaving nothing out would leave the
+// fault in. Refused: an index of the items (the callback decides what to keep). Bounds: bodies
+// below 2 GiB, three levels here and 64 inside messages. Pure; any thread.
 #include "proto/scan.h"
 
 #include "base/check.h"
@@ -62,8 +62,9 @@ static enum result refuse(struct scan *scan, enum scan_fault fault, const uint8_
 // The name of a faulty item, for people: what was read before the fault may not have reached it.
 static void name_keep(struct scan_report *report, enum signal signal, struct bytes item)
 {
-    static const uint32_t numbers[SIGNAL_COUNT] = {
-        [SIGNAL_TRACES] = SPAN_NAME, [SIGNAL_METRICS] = METRIC_NAME, [SIGNAL_LOGS] = LOG_EVENT_NAME};
+    static const uint32_t numbers[SIGNAL_COUNT] = {[SIGNAL_TRACES] = SPAN_NAME,
+                                                   [SIGNAL_METRICS] = METRIC_NAME,
+                                                   [SIGNAL_LOGS] = LOG_EVENT_NAME};
     struct bytes name = BYTES_NONE;
     if (!wire_find(item, numbers[signal], &name)) {
         return;
@@ -255,8 +256,8 @@ static enum result request_scan(struct scan *scan, struct bytes body)
     return result;
 }
 
-enum result scan_request(enum signal signal, struct bytes body, unsigned flags, scan_item_fn on_item,
-                         void *arg, struct scan_report *report)
+enum result scan_request(enum signal signal, struct bytes body, unsigned flags,
+                         scan_item_fn on_item, void *arg, struct scan_report *report)
 {
     CHECK((unsigned)signal < SIGNAL_COUNT);
     CHECK(body.len < BODY_BYTES_MAX);

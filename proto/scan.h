@@ -3,11 +3,12 @@
 // view of each span, log record or metric. Allocates nothing. What cannot be framed (lengths, wire
 // types, field numbers of request, ResourceX and ScopeX, and the length of each item) refuses the
 // request, after the callback may have seen items before it. What is wrong inside one item (ids
-// that are not 16 / 8 bytes, invalid UTF-8, depth over 64, malformed fields, known fields of a wrong
-// wire type) leaves that item out; the same inside a Resource or Scope, or in its schema_url, leaves
-// out all items under it, and refuses the request where there is none to leave out. Duplicate
-// singular fields: the last wins, as protobuf says. Depth counts messages and groups, the item being 1.
-// All-zero or empty ids are accepted and NULL in the view: forwarded, never grouped. Source: OTLP 1.11.
+// that are not 16 / 8 bytes, invalid UTF-8, depth over 64, malformed fields, known fields of a
+// wrong wire type) leaves that item out; the same inside a Resource or Scope, or in its schema_url,
+// leaves out all items under it, and refuses the request where there is none to leave out.
+// Duplicate singular fields: the last wins, as protobuf says. Depth counts messages and groups, the
+// item being 1. All-zero or empty ids are accepted and NULL in the view: forwarded, never grouped.
+// Source: OTLP 1.11.
 #pragma once
 
 #include "base/ids.h"
@@ -23,7 +24,8 @@ enum scan_fault {
 const char *scan_fault_label(enum scan_fault fault);
 const char *scan_fault_text(enum scan_fault fault);
 
-struct item_place {              // where an item stands: offsets of the tags' first bytes in the request body
+// where an item stands: offsets of the tags' first bytes in the request body
+struct item_place {
     uint32_t resource_at;
     uint32_t scope_at;
     uint32_t item_at;
@@ -46,13 +48,17 @@ struct item_view {               // valid while the body lives; pointers into it
     uint32_t flags;
     uint32_t kind;               // enum span_kind as sent; log records: severity_number
     uint32_t status;             // enum span_status as sent
-    struct bytes attributes;     // from the tag of the first attributes field to the end of the last one (other fields may lie between)
-    struct bytes events;         // the same for span events; log records: payload of the body AnyValue
+    // from the tag of the first attributes field to the end of the last one (other fields may lie
+    // between)
+    struct bytes attributes;
+    // the same for span events; log records: payload of the body AnyValue
+    struct bytes events;
     uint32_t attribute_count, event_count;
     uint32_t point_count;        // metrics: data points
 };
 
-// Called once per item, faulty ones included, in order of the bytes. False stops the scan with RESULT_STOP.
+// Called once per item, faulty ones included, in order of the bytes. False stops the scan with
+// RESULT_STOP.
 typedef bool (*scan_item_fn)(void *arg, const struct item_view *view);
 
 enum {                           // flags
@@ -64,17 +70,19 @@ struct scan_report {
     uint32_t item_count;         // spans, log records or metrics seen
     uint32_t rejected_count;     // of them left out (metrics: data points)
     uint32_t fault_counts[SCAN_FAULT_COUNT];
-    enum scan_fault first_fault; // of the first item left out, or of the framing when the result is RESULT_REJECT
+    // of the first item left out, or of the framing when the result is RESULT_REJECT
+    enum scan_fault first_fault;
     char first_name[64];         // its name, printable ASCII, cut
     size_t fault_at;             // offset of the framing fault
 };
 
 // RESULT_OK (report->rejected_count may be > 0) or RESULT_REJECT (framing). body.len < 2^31.
-enum result scan_request(enum signal signal, struct bytes body, unsigned flags, scan_item_fn on_item, void *arg,
-                         struct scan_report *report) MUST_USE;
+enum result scan_request(enum signal signal, struct bytes body, unsigned flags,
+                         scan_item_fn on_item, void *arg, struct scan_report *report) MUST_USE;
 
-// The view of one item by its place, without scanning the rest. The body must have been scanned before
-// and the item must have been sound. Costs a walk over the lengths of its container's children.
+// The view of one item by its place, without scanning the rest. The body must have been scanned
+// before and the item must have been sound. Costs a walk over the lengths of its container's
+// children.
 void scan_item_at(enum signal signal, struct bytes body, struct item_place place,
                   struct item_view *view);
 // The same, from the view of another item of this body: what both have in common is not looked up.

@@ -51,8 +51,8 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t len)
 {
     struct http1 *http1 = parser->data;
     struct request *request = http1->request;
-    if (http1->head_ended) {  // trailers: counted, otherwise ignored (RFC 9110 6.5.1)
-        return ++http1->trailer_count > TRAILERS_MAX ? -1 : 0;
+    if (http1->head_ended) {
+        return 0;
     }
     if (len == 0) {  // RFC 9110 5.1: a name is a token
         return head_fault(http1, 400, "a header field has no name");
@@ -68,6 +68,13 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t len)
         .name_at = (uint32_t)(name - request->text.ptr), .name_len = (uint32_t)len};
     http1->has_value = false;
     return 0;
+}
+
+// Trailers are counted, otherwise ignored (RFC 9110 6.5.1).
+static int on_header_field_complete(llhttp_t *parser)
+{
+    struct http1 *http1 = parser->data;
+    return http1->head_ended && ++http1->trailer_count > TRAILERS_MAX ? -1 : 0;
 }
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t len)
@@ -129,6 +136,7 @@ static int on_message_complete(llhttp_t *parser)
 static const llhttp_settings_t settings = {
     .on_url = on_url,
     .on_header_field = on_header_field,
+    .on_header_field_complete = on_header_field_complete,
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,

@@ -45,5 +45,3 @@ void http2_ping(struct http2 *http2);
 // Once a sweep: refuses bodies that do not arrive, breaks off replies that are not taken. False:
 // close the connection.
 bool http2_sweep(struct http2 *http2, uint64_t now_ns);
-// request_reply's way in.
-void http2_reply(struct http2 *http2, struct request *request, const struct response *response);

@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 #include "proto/base64.h"
-#include "receiver/http2.h"
+#include "receiver/http2_reply.h"
 #include "receiver/server_state.h"
 
 #define MESSAGE_MAX    ((size_t)1024)

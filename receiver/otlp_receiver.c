@@ -10,7 +10,7 @@
 // The end comes in order: drain stops accepting and answers what is in hand; free stops the I/O
 // threads, then the workers, whose last jobs come back to threads that no longer run and are
 // answered here. Bounds: THREADS_MAX, WORKERS_MAX. start, drain, free on the service's thread.
-#include "receiver/otlp.h"
+#include "receiver/otlp_receiver.h"
 
 #include <netinet/in.h>
 #include <poll.h>

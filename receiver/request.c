@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 #include "receiver/http1.h"
-#include "receiver/http2.h"
+#include "receiver/http2_reply.h"
 #include "receiver/server_state.h"
 
 #define BODY_STEP_BYTES ((size_t)1 << 20)  // a declared length is believed this far ahead

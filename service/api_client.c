@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs the HTTP client's loop until the one answer is there. Refused: a second HTTP implementation for a command line tool. Bounds: 5 s, 4 MiB.
+// Runs the HTTP client's loop until the one answer is there. Refused: a second HTTP implementation
+// for a command line tool. Bounds: 5 s, 4 MiB.
 
 #include "service/api_client.h"
 
-#include "base/clock.h"
-#include "base/http_client.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "base/clock.h"
+#include "base/http_client.h"
 
 #define API_TIMEOUT_NS (5 * NS_PER_S)
 
@@ -25,15 +26,19 @@ static void answered(void *arg, const struct http_response *response)
     struct waiting *waiting = arg;
     waiting->result = response->result;
     waiting->status = response->status;
-    snprintf(waiting->error, sizeof(waiting->error), "%s", response->error != NULL ? response->error : "");
+    snprintf(waiting->error, sizeof(waiting->error), "%s",
+             response->error != NULL ? response->error : "");
     buffer_append_bytes(waiting->body, response->body);
     loop_stop(waiting->loop);
 }
 
-static enum result judge_answer(const struct waiting *waiting, const char *api, char *why, size_t why_len)
+static enum result judge_answer(const struct waiting *waiting, const char *api, char *why,
+                                size_t why_len)
 {
     if (waiting->result != RESULT_OK) {
-        snprintf(why, why_len, "no sidejudge answers at %s (%s); is it running, and is --api right?", api, waiting->error);
+        snprintf(why, why_len,
+                 "no sidejudge answers at %s (%s); is it running, and is --api right?", api,
+                 waiting->error);
         return RESULT_RETRY;
     }
     if (waiting->status == 200) {
@@ -43,7 +48,8 @@ static enum result judge_answer(const struct waiting *waiting, const char *api, 
     return waiting->status == 404 ? RESULT_MISSING : RESULT_FAIL;
 }
 
-enum result api_get(const char *api, const char *path, struct buffer *body, char *why, size_t why_len)
+enum result api_get(const char *api, const char *path, struct buffer *body, char *why,
+                    size_t why_len)
 {
     char url[512];
     snprintf(url, sizeof(url), "http://%s%s", api, path);

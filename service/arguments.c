@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Parses the command line from two tables: commands (service/main.c) and flags (below). Chosen over getopt_long because the
-// Collector's flags are repeatable, come as --k=v from the Operator, and an unknown flag must be named in its wording. Bounds: 100 sources.
+// Parses the command line from two tables: commands (service/main.c) and flags (below). Chosen over
+// getopt_long because the Collector's flags are repeatable, come as --k=v from the Operator, and an
+// unknown flag must be named in its wording. Bounds: 100 sources.
 
 #include "service/arguments.h"
 
-#include "base/bytes.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "base/bytes.h"
 
 enum flag_kind { FLAG_LIST, FLAG_TEXT, FLAG_BOOL, FLAG_IGNORED };
 
@@ -20,7 +21,8 @@ struct flag {
 };
 
 static const struct flag flags[] = {
-    {"config", FLAG_LIST, offsetof(struct arguments, configs), offsetof(struct arguments, config_count),
+    {"config", FLAG_LIST, offsetof(struct arguments, configs),
+     offsetof(struct arguments, config_count),
      "PATH | file:PATH | env:NAME | yaml:TEXT, repeatable; later ones win. None: the environment"},
     {"set", FLAG_LIST, offsetof(struct arguments, sets), offsetof(struct arguments, set_count),
      "a.b=value on top of the configuration, repeatable"},
@@ -45,8 +47,8 @@ static const struct flag *flag_find(struct bytes name)
     return NULL;
 }
 
-static enum result flag_take(const struct flag *flag, const char *value, struct arguments *arguments, char *why,
-                             size_t why_len)
+static enum result flag_take(const struct flag *flag, const char *value,
+                             struct arguments *arguments, char *why, size_t why_len)
 {
     char *base = (char *)arguments;
     switch (flag->kind) {
@@ -82,12 +84,15 @@ static const struct command *command_find(const char *name)
 }
 
 // One word that is not a flag: the command, then its operand.
-static enum result word_take(const char *word, struct arguments *arguments, char *why, size_t why_len)
+static enum result word_take(const char *word, struct arguments *arguments, char *why,
+                             size_t why_len)
 {
     if (arguments->command == &commands[0]) {
         const struct command *command = command_find(word);
         if (command == NULL) {
-            snprintf(why, why_len, "unknown command \"%s\" for \"sidejudge\" (sidejudge --help lists them)", word);
+            snprintf(why, why_len,
+                     "unknown command \"%s\" for \"sidejudge\" (sidejudge --help lists them)",
+                     word);
             return RESULT_REJECT;
         }
         arguments->command = command;
@@ -101,7 +106,8 @@ static enum result word_take(const char *word, struct arguments *arguments, char
     return RESULT_REJECT;
 }
 
-enum result arguments_parse(int argc, char *const *argv, struct arguments *arguments, char *why, size_t why_len)
+enum result arguments_parse(int argc, char *const *argv, struct arguments *arguments, char *why,
+                            size_t why_len)
 {
     memset(arguments, 0, sizeof(*arguments));
     arguments->command = &commands[0];
@@ -116,12 +122,14 @@ enum result arguments_parse(int argc, char *const *argv, struct arguments *argum
             continue;
         }
         const char *name = word + (word[1] == '-' ? 2 : 1);
-        if (strcmp(name, "version") == 0 || strcmp(name, "help") == 0 || strcmp(name, "v") == 0 || strcmp(name, "h") == 0) {
+        if (strcmp(name, "version") == 0 || strcmp(name, "help") == 0 || strcmp(name, "v") == 0 ||
+            strcmp(name, "h") == 0) {
             arguments->command = command_find(name[0] == 'v' ? "version" : "help");
             return RESULT_OK;
         }
         const char *equal = strchr(name, '=');
-        const struct flag *flag = flag_find(bytes_from(name, equal != NULL ? (size_t)(equal - name) : strlen(name)));
+        const struct flag *flag =
+            flag_find(bytes_from(name, equal != NULL ? (size_t)(equal - name) : strlen(name)));
         if (flag == NULL) {
             snprintf(why, why_len, "unknown flag: %s (sidejudge --help lists them)", word);
             return RESULT_REJECT;
@@ -141,7 +149,8 @@ enum result arguments_parse(int argc, char *const *argv, struct arguments *argum
     }
     bool is_run = arguments->command == &commands[0];
     if (!is_run && arguments->command->operands[0] != '\0' && arguments->operand == NULL) {
-        snprintf(why, why_len, "usage: sidejudge %s %s", arguments->command->name, arguments->command->operands);
+        snprintf(why, why_len, "usage: sidejudge %s %s", arguments->command->name,
+                 arguments->command->operands);
         return RESULT_REJECT;
     }
     return RESULT_OK;
@@ -149,7 +158,8 @@ enum result arguments_parse(int argc, char *const *argv, struct arguments *argum
 
 void arguments_help(void)
 {
-    printf("sidejudge: an OpenTelemetry Collector sidecar that grades what LLM agents answer\n\nUsage:\n");
+    printf("sidejudge: an OpenTelemetry Collector sidecar that grades what LLM agents "
+           "answer\n\nUsage:\n");
     for (size_t i = 0; commands[i].name != NULL; i++) {
         char left[64];
         snprintf(left, sizeof(left), "sidejudge %s %s", commands[i].name, commands[i].operands);
@@ -159,6 +169,8 @@ void arguments_help(void)
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         printf("  --%-28s %s\n", flags[i].name, flags[i].doc);
     }
-    printf("\nWithout --config the environment is the configuration: LANGFUSE_*, PHOENIX_*, OTEL_EXPORTER_OTLP_*,\n"
-           "SIDEJUDGE_JUDGE, SIDEJUDGE_BUDGET_USD_PER_DAY, SIDEJUDGE_LISTEN (sidejudge print-config shows what it amounts to).\n");
+    printf("\nWithout --config the environment is the configuration: LANGFUSE_*, PHOENIX_*, "
+           "OTEL_EXPORTER_OTLP_*,\n"
+           "SIDEJUDGE_JUDGE, SIDEJUDGE_BUDGET_USD_PER_DAY, SIDEJUDGE_LISTEN (sidejudge "
+           "print-config shows what it amounts to).\n");
 }

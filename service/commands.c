@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands that need no running process, and the run itself: load the configuration (files, or the environment), say what is wrong with
-// it in the Collector's words, go on. Main thread.
+// The commands that need no running process, and the run itself: load the configuration (files, or
+// the environment), say what is wrong with it in the Collector's words, go on. Main thread.
 
 #include "service/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "service/environment.h"
 #include "service/runtime.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define TEXT_MAX ((size_t)1 << 20)
 
@@ -39,8 +39,8 @@ enum result commands_load(const struct arguments *arguments, struct loaded *load
         sources = environment_source;
         count = 1;
     }
-    enum result result = config_load(sources, count, arguments->sets, arguments->set_count, &loaded->config,
-                                     &loaded->faults, &loaded->warnings);
+    enum result result = config_load(sources, count, arguments->sets, arguments->set_count,
+                                     &loaded->config, &loaded->faults, &loaded->warnings);
     buffer_fini(&yaml);
     if (result != RESULT_OK) {
         loaded->fault_count = 1;
@@ -170,7 +170,8 @@ static void log_lines(enum log_level level, const char *message, const struct bu
 static int run_loaded(struct loaded *loaded, const struct arguments *arguments)
 {
     const struct telemetry_settings *telemetry = &loaded->settings->telemetry;
-    log_configure((enum log_level)telemetry->log_level, (enum log_encoding)telemetry->log_encoding, 2);
+    log_configure((enum log_level)telemetry->log_level, (enum log_encoding)telemetry->log_encoding,
+                  2);
     log_lines(LOG_INFO, "configured by the environment", &loaded->notes);
     log_lines(LOG_WARN, "configuration", &loaded->warnings);
     log_lines(LOG_ERROR, "configuration fault, going on with what is sound", &loaded->faults);

@@ -9,21 +9,22 @@ int command_run(struct arguments *arguments);
 int command_validate(struct arguments *arguments);
 int command_components(struct arguments *arguments);
 int command_print_config(struct arguments *arguments);
-int command_explain(struct arguments *arguments);   // service/explain.c
-int command_status(struct arguments *arguments);    // service/status.c
-int command_doctor(struct arguments *arguments);    // service/doctor.c
-int command_demo(struct arguments *arguments);      // service/demo/demo.c
+int command_explain(struct arguments *arguments);  // service/explain.c
+int command_status(struct arguments *arguments);   // service/status.c
+int command_doctor(struct arguments *arguments);   // service/doctor.c
+int command_demo(struct arguments *arguments);     // service/demo/demo.c
 int command_version(struct arguments *arguments);
 int command_help(struct arguments *arguments);
 
-// The configuration that the arguments name, or that the environment amounts to; errors and warnings collected, not printed.
+// The configuration that the arguments name, or that the environment amounts to; errors and
+// warnings collected, not printed.
 struct loaded {
     struct config *config;
     struct settings *settings;
     struct buffer faults, warnings, notes;
     unsigned fault_count;
 };
-// RESULT_REJECT: unreadable YAML (the text is in loaded->faults); settings are NULL then. Otherwise settings are usable even with
-// fault_count > 0.
+// RESULT_REJECT: unreadable YAML (the text is in loaded->faults); settings are NULL then. Otherwise
+// settings are usable even with fault_count > 0.
 enum result commands_load(const struct arguments *arguments, struct loaded *loaded) MUST_USE;
 void commands_unload(struct loaded *loaded);

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `sidejudge doctor`: one line per thing that must be right, with the remedy where it is not: configuration, ports, backends reachable and authorised, judges
-// answering a canned transcript and what that cost, the budget in interactions a day, and whether content is seen (asked of the running process). Backends
-// are sent an empty OTLP request, which changes nothing there. Blocks for seconds; main thread of a command.
-
-#include "base/clock.h"
-#include "base/json.h"
-#include "processor/evaluation.h"
-#include "processor/evaluation_config.h"
-#include "service/api_client.h"
-#include "service/commands.h"
-#include "service/wiring.h"
+// `sidejudge doctor`: one line per thing that must be right, with the remedy where it is not:
+// configuration, ports, backends reachable and authorised, judges answering a canned transcript and
+// what that cost, the budget in interactions a day, and whether content is seen (asked of the
+// running process). Backends are sent an empty OTLP request, which changes nothing there. Blocks
+// for seconds; main thread of a command.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,9 +15,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/json.h"
+#include "processor/evaluation.h"
+#include "processor/evaluation_config.h"
+#include "service/api_client.h"
+#include "service/commands.h"
+#include "service/wiring.h"
+
 static unsigned wrong;
 
-static void say(bool good, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void say(bool good, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void say(bool good, const char *what, const char *format, ...)
 {
@@ -45,7 +48,8 @@ static void check_port(struct bytes endpoint, const char *what, bool running)
     while (colon > 0 && endpoint.ptr[colon - 1] != ':') {
         colon--;
     }
-    snprintf(host, sizeof(host), "%.*s", colon > 0 ? (int)colon - 1 : 0, (const char *)endpoint.ptr);
+    snprintf(host, sizeof(host), "%.*s", colon > 0 ? (int)colon - 1 : 0,
+             (const char *)endpoint.ptr);
     const char *port = (const char *)endpoint.ptr + colon;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     if (getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found) != 0) {
@@ -57,9 +61,11 @@ static void check_port(struct bytes endpoint, const char *what, bool running)
     if (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0) {
         say(true, what, "%.*s is free", BYTES_PRINTF(endpoint));
     } else if (errno == EADDRINUSE && running) {
-        say(true, what, "%.*s is held by the running sidejudge (or another process)", BYTES_PRINTF(endpoint));
+        say(true, what, "%.*s is held by the running sidejudge (or another process)",
+            BYTES_PRINTF(endpoint));
     } else {
-        say(false, what, "%.*s: %s; stop what holds it, or set another endpoint", BYTES_PRINTF(endpoint), strerror(errno));
+        say(false, what, "%.*s: %s; stop what holds it, or set another endpoint",
+            BYTES_PRINTF(endpoint), strerror(errno));
     }
     if (fd >= 0) {
         close(fd);
@@ -98,16 +104,20 @@ static void check_judges(const struct processor *evaluation)
     size_t count = 0;
     const struct judge_config *judges = evaluation_judges(evaluation, &count);
     if (count == 0) {
-        say(true, "judge", "none: deterministic evaluators only (set SIDEJUDGE_JUDGE or evaluation.judge)");
+        say(true, "judge",
+            "none: deterministic evaluators only (set SIDEJUDGE_JUDGE or evaluation.judge)");
     }
     for (size_t i = 0; i < count; i++) {
         char what[64], why[256], host[128];
         struct judge_result result = {.cost_usd = 0};
-        snprintf(what, sizeof(what), "judge %.*s", (int)(judges[i].name.len < 40 ? judges[i].name.len : 40), (const char *)judges[i].name.ptr);
+        snprintf(what, sizeof(what), "judge %.*s",
+                 (int)(judges[i].name.len < 40 ? judges[i].name.len : 40),
+                 (const char *)judges[i].name.ptr);
         judge_host(&judges[i], host);
         if (judge_probe(&judges[i], &result, why, sizeof(why)) == RESULT_OK) {
-            say(true, what, "%.*s at %s graded a canned transcript %.2f in %.1f s for %.5f USD", BYTES_PRINTF(judges[i].model),
-                host[0] != '\0' ? host : "loopback", result.score.value, (double)result.elapsed_ns / 1e9, result.cost_usd);
+            say(true, what, "%.*s at %s graded a canned transcript %.2f in %.1f s for %.5f USD",
+                BYTES_PRINTF(judges[i].model), host[0] != '\0' ? host : "loopback",
+                result.score.value, (double)result.elapsed_ns / 1e9, result.cost_usd);
         } else {
             say(false, what, "%s; check key, model and endpoint", why);
         }
@@ -115,8 +125,8 @@ static void check_judges(const struct processor *evaluation)
         if (budget != NULL && result.cost_usd > 0) {
             struct budget_status status;
             budget_status(budget, &status, clock_mono_ns());
-            say(true, "budget", "%.2f USD a day pays for about %.0f such gradings a day", status.usd_per_day,
-                status.usd_per_day / result.cost_usd);
+            say(true, "budget", "%.2f USD a day pays for about %.0f such gradings a day",
+                status.usd_per_day, status.usd_per_day / result.cost_usd);
         }
     }
 }
@@ -135,9 +145,13 @@ static bool check_running(const char *api)
         const struct json_value *evaluation = json_get(root, "evaluation");
         int64_t without = json_int(json_get(evaluation, "without_content"), 0);
         say(spans > 0, "spans", "%" PRId64 " received%s", spans,
-            spans > 0 ? "" : "; point the agent here: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318");
+            spans > 0
+                ? ""
+                : "; point the agent here: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318");
         say(without == 0, "content", "%" PRId64 " model spans without content%s", without,
-            without == 0 ? "" : "; set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY (OpenLLMetry: TRACELOOP_TRACE_CONTENT=true)");
+            without == 0 ? ""
+                         : "; set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY "
+                           "(OpenLLMetry: TRACELOOP_TRACE_CONTENT=true)");
     } else {
         say(true, "running process", "none at %s: what follows is checked from here", api);
     }
@@ -179,8 +193,8 @@ int command_doctor(struct arguments *arguments)
         commands_unload(&loaded);
         return 1;
     }
-    say(loaded.fault_count == 0, "configuration", "%u faults%s%s", loaded.fault_count, loaded.fault_count > 0 ? ": " : "",
-        buffer_text(&loaded.faults));
+    say(loaded.fault_count == 0, "configuration", "%u faults%s%s", loaded.fault_count,
+        loaded.fault_count > 0 ? ": " : "", buffer_text(&loaded.faults));
     bool running = check_running(arguments->api);
     if (loaded.settings->health.enabled) {
         check_port(loaded.settings->health.endpoint, "extensions::health_check", running);

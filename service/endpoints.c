@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Three small servers on the main loop, made from the receiver's server library. The paths are rows of tables. Refused: a thread or a library
-// of their own for them; they are asked once in seconds. Bounds: 64 connections each, 4 MiB replies. Main loop's thread.
+// Three small servers on the main loop, made from the receiver's server library. The paths are rows
+// of tables. Refused: a thread or a library of their own for them; they are asked once in seconds.
+// Bounds: 64 connections each, 4 MiB replies. Main loop's thread.
 
 #include "service/endpoints.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -12,10 +17,6 @@
 #include "processor/evaluation.h"
 #include "receiver/server.h"
 #include "service/runtime.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #define REPLY_MAX ((size_t)4 << 20)
 
@@ -33,7 +34,9 @@ static void reply_buffer(struct request *request, int status, const char *type, 
     if (buffer_status(body) != RESULT_OK) {
         request_reply_text(request, 500, 13, "the reply is larger than its bound");
     } else {
-        request_reply(request, &(struct response){.status = status, .content_type = type, .body = buffer_view(body)});
+        request_reply(
+            request,
+            &(struct response){.status = status, .content_type = type, .body = buffer_view(body)});
     }
     buffer_fini(body);
 }
@@ -46,7 +49,8 @@ static void handle_metrics(struct request *request)
     reply_buffer(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
-// The health_check extension's answer: the process is up. Nothing that a judge or a backend does changes it.
+// The health_check extension's answer: the process is up. Nothing that a judge or a backend does
+// changes it.
 static void handle_health(struct request *request)
 {
     const struct endpoints *endpoints = request->route->arg;
@@ -55,7 +59,9 @@ static void handle_health(struct request *request)
     uint64_t up_s = (clock_wall_ns() - endpoints->up_since_ns) / NS_PER_S;
     struct buffer body;
     buffer_init(&body, REPLY_MAX);
-    buffer_printf(&body, "{\"status\":\"Server available\",\"upSince\":\"%s\",\"uptime\":\"%" PRIu64 "s\"}", since, up_s);
+    buffer_printf(
+        &body, "{\"status\":\"Server available\",\"upSince\":\"%s\",\"uptime\":\"%" PRIu64 "s\"}",
+        since, up_s);
     reply_buffer(request, 200, "application/json", &body);
 }
 
@@ -86,42 +92,48 @@ static void handle_decisions(struct request *request)
     if (!ledger_explain(evaluation_ledger(evaluation), &trace_id, &body)) {
         buffer_fini(&body);
         request_reply_text(request, 404, 5,
-                           "no decision about this trace is on record: it never came by, its interactions are still "
+                           "no decision about this trace is on record: it never came by, its "
+                           "interactions are still "
                            "open, or its row has left the ledger (100,000 rows)");
         return;
     }
     reply_buffer(request, 200, "application/json", &body);
 }
 
-static struct server *endpoint_open(struct loop *loop, struct http_route *routes, size_t count, struct bytes endpoint,
-                                    const char *what)
+static struct server *endpoint_open(struct loop *loop, struct http_route *routes, size_t count,
+                                    struct bytes endpoint, const char *what)
 {
-    static const struct metric_family degraded = {
-        .name = "sidejudge_degraded", .type = METRIC_GAUGE,
-        .help = "1 while a component could not be created or started and the process goes on without it.",
-        .labels = {"component", NULL}};
+    static const struct metric_family degraded = {.name = "sidejudge_degraded",
+                                                  .type = METRIC_GAUGE,
+                                                  .help =
+                                                      "1 while a component could not be created or "
+                                                      "started and the process goes on without it.",
+                                                  .labels = {"component", NULL}};
     struct server_config config = {.connections_max = 64};
     struct server *server = server_new(loop, &config);
     server_route(server, routes, count);
     struct listen_config listen = {.endpoint = endpoint};
     char why[256];
     if (server_listen(server, &listen, why, sizeof(why)) != RESULT_OK) {
-        log_line(LOG_ERROR, "service", "degraded: an endpoint of ours cannot be opened", LOG_TEXT("endpoint", what),
-                 LOG_TEXT("why", why));
+        log_line(LOG_ERROR, "service", "degraded: an endpoint of ours cannot be opened",
+                 LOG_TEXT("endpoint", what), LOG_TEXT("why", why));
         metric_set(metric_series(&degraded, (const char *const[]){what}), 1);
     } else {
-        log_line(LOG_INFO, "service", "listening", LOG_TEXT("for", what), LOG_BYTES("endpoint", endpoint));
+        log_line(LOG_INFO, "service", "listening", LOG_TEXT("for", what),
+                 LOG_BYTES("endpoint", endpoint), LOG_INT("port", server_port(server, 0)));
     }
     return server;
 }
 
-struct endpoints *endpoints_open(struct loop *loop, const struct settings *settings, struct runtime *runtime)
+struct endpoints *endpoints_open(struct loop *loop, const struct settings *settings,
+                                 struct runtime *runtime)
 {
     struct endpoints *endpoints = calloc(1, sizeof(*endpoints));
     CHECK(endpoints != NULL);
     endpoints->runtime = runtime;
     endpoints->up_since_ns = clock_wall_ns();
-    struct http_route route = {.method = "GET", .protocols = REQUEST_ANY_HTTP, .body_max = 1024, .arg = endpoints};
+    struct http_route route = {
+        .method = "GET", .protocols = REQUEST_ANY_HTTP, .body_max = 1024, .arg = endpoints};
     if (settings->telemetry.metrics) {
         struct http_route *routes = endpoints->routes[SERVER_METRICS];
         routes[0] = route;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process's own endpoints, on the main loop: Prometheus metrics (:8888/metrics), health_check (:13133, never dependent on judges or
-// backends), and the API that `sidejudge status` and `sidejudge explain` ask (localhost:13134). All answer at once.
+// The process's own endpoints, on the main loop: Prometheus metrics (:8888/metrics), health_check
+// (:13133, never dependent on judges or backends), and the API that `sidejudge status` and
+// `sidejudge explain` ask (localhost:13134). All answer at once.
 #pragma once
 
 #include "base/loop.h"
@@ -9,6 +10,8 @@
 struct runtime;
 struct endpoints;
 
-// Opens what the settings ask for. An endpoint that cannot be opened is logged and counted degraded; the process goes on.
-struct endpoints *endpoints_open(struct loop *loop, const struct settings *settings, struct runtime *runtime);
+// Opens what the settings ask for. An endpoint that cannot be opened is logged and counted
+// degraded; the process goes on.
+struct endpoints *endpoints_open(struct loop *loop, const struct settings *settings,
+                                 struct runtime *runtime);
 void endpoints_close(struct endpoints **endpoints);

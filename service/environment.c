@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes the YAML of a start without a file. The idea: the environment becomes an ordinary configuration text, so that binding, checking
-// and print-config have one path; secrets stay references. Refused: a second way of filling component structs. Bounds: fixed set of
-// variables, each at most 4 KiB. Main thread, start only.
+// Writes the YAML of a start without a file. The idea: the environment becomes an ordinary
+// configuration text, so that binding, checking and print-config have one path; secrets stay
+// references. Refused: a second way of filling component structs. Bounds: fixed set of variables,
+// each at most 4 KiB. Main thread, start only.
 
 #include "service/environment.h"
 
@@ -19,7 +20,8 @@ struct environment {
 };
 
 // The value of the first variable that is set and not empty; NULL when none is.
-static const char *first_of(const struct environment *env, const char *const *names, const char **name)
+static const char *first_of(const struct environment *env, const char *const *names,
+                            const char **name)
 {
     for (size_t i = 0; names[i] != NULL; i++) {
         const char *value = env->get(names[i]);
@@ -63,7 +65,8 @@ static bool is_own_listener(const struct environment *env, const char *url)
     for (size_t i = 0; i < 2; i++) {
         struct bytes listen = bytes_from_text(listeners[i]);
         size_t at = bytes_find(listen, BYTES_LITERAL(":"), 0);
-        if (at != SIZE_MAX && bytes_equal(port, bytes_slice(listen, at + 1, SIZE_MAX)) && host_is_local(host)) {
+        if (at != SIZE_MAX && bytes_equal(port, bytes_slice(listen, at + 1, SIZE_MAX)) &&
+            host_is_local(host)) {
             return true;
         }
     }
@@ -88,8 +91,11 @@ static void langfuse_add(struct environment *env)
     }
     const char *host = first_of(env, hosts, &host_name);
     if (host != NULL && is_own_listener(env, host)) {
-        buffer_printf(env->notes, "%s is this sidecar's own listener (the agent's variable was shared): passed over, set "
-                                  "it to Langfuse's own address for the sidecar\n", host_name);
+        buffer_printf(
+            env->notes,
+            "%s is this sidecar's own listener (the agent's variable was shared): passed over, set "
+            "it to Langfuse's own address for the sidecar\n",
+            host_name);
         return;
     }
     buffer_append_text(env->yaml, "  langfuse:\n    public_key: \"${env:LANGFUSE_PUBLIC_KEY}\"\n"
@@ -111,10 +117,14 @@ static void phoenix_add(struct environment *env)
         return;
     }
     if (is_own_listener(env, endpoint)) {
-        buffer_printf(env->notes, "%s is this sidecar's own listener (the agent's variable was shared): passed over\n", name);
+        buffer_printf(
+            env->notes,
+            "%s is this sidecar's own listener (the agent's variable was shared): passed over\n",
+            name);
         return;
     }
-    buffer_append_text(env->yaml, "  phoenix:\n    endpoint: \"${env:PHOENIX_COLLECTOR_ENDPOINT}\"\n");
+    buffer_append_text(env->yaml,
+                       "  phoenix:\n    endpoint: \"${env:PHOENIX_COLLECTOR_ENDPOINT}\"\n");
     if (first_of(env, keys, &key_name) != NULL) {
         buffer_append_text(env->yaml, "    api_key: \"${env:PHOENIX_API_KEY}\"\n");
     }
@@ -138,7 +148,8 @@ static void headers_add(struct environment *env, const char *text)
             continue;
         }
         struct bytes value = bytes_trim(bytes_slice(pair, equal + 1, SIZE_MAX));
-        buffer_printf(env->yaml, "      \"%.*s\": \"", BYTES_PRINTF(bytes_trim(bytes_slice(pair, 0, equal))));
+        buffer_printf(env->yaml, "      \"%.*s\": \"",
+                      BYTES_PRINTF(bytes_trim(bytes_slice(pair, 0, equal))));
         for (size_t i = 0; i < value.len; i++) {  // percent-decoding, then YAML's own escapes
             unsigned byte = value.ptr[i];
             if (byte == '%' && i + 2 < value.len &&
@@ -156,11 +167,14 @@ static void headers_add(struct environment *env, const char *text)
     }
 }
 
-// The variables of one family ("OTEL_EXPORTER_OTLP", "SIDEJUDGE_EXPORTER_OTLP") for one setting, the traces form first, ours first.
-static const char *otlp_variable(const struct environment *env, const char *setting, bool *traces, char name[96])
+// The variables of one family ("OTEL_EXPORTER_OTLP", "SIDEJUDGE_EXPORTER_OTLP") for one setting,
+// the traces form first, ours first.
+static const char *otlp_variable(const struct environment *env, const char *setting, bool *traces,
+                                 char name[96])
 {
-    static const char *const prefixes[] = {"SIDEJUDGE_EXPORTER_OTLP_TRACES_", "SIDEJUDGE_EXPORTER_OTLP_",
-                                           "OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"};
+    static const char *const prefixes[] = {"SIDEJUDGE_EXPORTER_OTLP_TRACES_",
+                                           "SIDEJUDGE_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_",
+                                           "OTEL_EXPORTER_OTLP_"};
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         snprintf(name, 96, "%s%s", prefixes[i], setting);
         const char *value = env->get(name);
@@ -181,8 +195,11 @@ static void otlp_add(struct environment *env)
         return;
     }
     if (is_own_listener(env, endpoint)) {
-        buffer_printf(env->notes, "%s is this sidecar's own listener (the agent's variable was shared): passed over, use "
-                                  "SIDEJUDGE_EXPORTER_OTLP_ENDPOINT for the backend\n", name);
+        buffer_printf(
+            env->notes,
+            "%s is this sidecar's own listener (the agent's variable was shared): passed over, use "
+            "SIDEJUDGE_EXPORTER_OTLP_ENDPOINT for the backend\n",
+            name);
         return;
     }
     const char *protocol = otlp_variable(env, "PROTOCOL", &unused, other);
@@ -216,11 +233,14 @@ static void processor_add(struct environment *env)
     if (judge != NULL && judge[0] != '\0') {
         buffer_append_text(env->yaml, "    judge: \"${env:SIDEJUDGE_JUDGE}\"\n");
     } else {
-        buffer_append_text(env->notes, "SIDEJUDGE_JUDGE is not set: deterministic evaluators only (set it to, for example, "
-                                       "anthropic/claude-haiku-4-5)\n");
+        buffer_append_text(
+            env->notes,
+            "SIDEJUDGE_JUDGE is not set: deterministic evaluators only (set it to, for example, "
+            "anthropic/claude-haiku-4-5)\n");
     }
     if (budget != NULL && budget[0] != '\0') {
-        buffer_append_text(env->yaml, "    budget: {usd_per_day: \"${env:SIDEJUDGE_BUDGET_USD_PER_DAY}\"}\n");
+        buffer_append_text(env->yaml,
+                           "    budget: {usd_per_day: \"${env:SIDEJUDGE_BUDGET_USD_PER_DAY}\"}\n");
     }
 }
 
@@ -245,13 +265,14 @@ static void receiver_add(struct environment *env)
     env->http_listen = http;
     buffer_printf(env->yaml,
                   "receivers:\n  otlp:\n    protocols:\n      grpc: {endpoint: \"%s\"}\n"
-                  "      http: {endpoint: \"%s\"}\n", grpc, http);
+                  "      http: {endpoint: \"%s\"}\n",
+                  grpc, http);
 }
 
 static void pipelines_add(struct environment *env)
 {
-    // Langfuse and Phoenix take traces only; logs and metrics go where OTLP goes, else nowhere: agents that send them must
-    // not see errors, and evaluation looks at logs.
+    // Langfuse and Phoenix take traces only; logs and metrics go where OTLP goes, else nowhere:
+    // agents that send them must not see errors, and evaluation looks at logs.
     static const char *const rest[] = {"otlp_grpc", "otlp_http", "debug"};
     const char *others = "nop";
     for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
@@ -259,14 +280,19 @@ static void pipelines_add(struct environment *env)
             others = rest[i];
         }
     }
-    buffer_printf(env->yaml, "extensions: {health_check: }\nservice:\n  extensions: [health_check]\n  pipelines:\n"
-                             "    traces: {receivers: [otlp], processors: [evaluation], exporters: [%s]}\n",
-                  env->exporters);
-    buffer_printf(env->yaml, "    logs: {receivers: [otlp], processors: [evaluation], exporters: [%s]}\n"
-                             "    metrics: {receivers: [otlp], exporters: [%s]}\n", others, others);
+    buffer_printf(
+        env->yaml,
+        "extensions: {health_check: }\nservice:\n  extensions: [health_check]\n  pipelines:\n"
+        "    traces: {receivers: [otlp], processors: [evaluation], exporters: [%s]}\n",
+        env->exporters);
+    buffer_printf(env->yaml,
+                  "    logs: {receivers: [otlp], processors: [evaluation], exporters: [%s]}\n"
+                  "    metrics: {receivers: [otlp], exporters: [%s]}\n",
+                  others, others);
 }
 
-void environment_config(const char *(*get)(const char *name), struct buffer *yaml, struct buffer *notes)
+void environment_config(const char *(*get)(const char *name), struct buffer *yaml,
+                        struct buffer *notes)
 {
     struct environment env = {.get = get, .yaml = yaml, .notes = notes};
     receiver_add(&env);
@@ -278,7 +304,8 @@ void environment_config(const char *(*get)(const char *name), struct buffer *yam
     if (env.exporters[0] == '\0') {
         buffer_append_text(yaml, "  debug: {verbosity: normal}\n");
         exporter_add(&env, "debug");
-        buffer_append_text(notes, "no backend is set (LANGFUSE_*, PHOENIX_*, OTEL_EXPORTER_OTLP_ENDPOINT): interactions are "
+        buffer_append_text(notes, "no backend is set (LANGFUSE_*, PHOENIX_*, "
+                                  "OTEL_EXPORTER_OTLP_ENDPOINT): interactions are "
                                   "printed here\n");
     }
     if (strstr(env.exporters, "otlp") == NULL && strstr(env.exporters, "debug") == NULL) {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `sidejudge explain TRACE_ID`: asks the running process and tells in sentences why each interaction of the trace was or was not graded: what was
-// compared with what, and what happened then. --json prints the answer as it came. Main thread of a command.
+// `sidejudge explain TRACE_ID`: asks the running process and tells in sentences why each
+// interaction of the trace was or was not graded: what was compared with what, and what happened
+// then. --json prints the answer as it came. Main thread of a command.
+
+#include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "service/api_client.h"
 #include "service/commands.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #define EXPLAIN_MAX ((size_t)4 << 20)
 
@@ -21,19 +22,23 @@ static void print_text(const char *left, struct bytes text)
 
 static void print_sampling(const struct json_value *sampling)
 {
-    printf("  %-14s %s\n", "random number", json_get_text(sampling, "random").len > 0
-                                                ? (const char *)json_get_text(sampling, "random").ptr
-                                                : "");
+    printf("  %-14s %s\n", "random number",
+           json_get_text(sampling, "random").len > 0
+               ? (const char *)json_get_text(sampling, "random").ptr
+               : "");
     const struct json_value *rules = json_get(sampling, "rules");
     for (size_t i = 0; i < json_count(rules); i++) {
         const struct json_value *rule = json_at(rules, i);
-        printf("  %-14s %-20.*s p = %-10g %s\n", i == 0 ? "rules" : "", BYTES_PRINTF(json_get_text(rule, "rule")),
-               json_double(json_get(rule, "probability"), 0), json_bool(json_get(rule, "picked")) ? "picked" : "not picked");
+        printf("  %-14s %-20.*s p = %-10g %s\n", i == 0 ? "rules" : "",
+               BYTES_PRINTF(json_get_text(rule, "rule")),
+               json_double(json_get(rule, "probability"), 0),
+               json_bool(json_get(rule, "picked")) ? "picked" : "not picked");
     }
     const struct json_value *signals = json_get(sampling, "quality_signals");
     for (size_t i = 0; i < json_count(signals); i++) {
         const struct json_value *signal = json_at(signals, i);
-        printf("  %-14s %.*s: %.*s\n", i == 0 ? "signals" : "", BYTES_PRINTF(json_get_text(signal, "signal")),
+        printf("  %-14s %.*s: %.*s\n", i == 0 ? "signals" : "",
+               BYTES_PRINTF(json_get_text(signal, "signal")),
                BYTES_PRINTF(json_get_text(signal, "saw")));
     }
     printf("  %-14s %g%s\n", "probability", json_double(json_get(sampling, "probability"), 0),
@@ -48,8 +53,10 @@ static void print_scores(const struct json_value *scores)
         if (json_get(score, "score") != NULL) {
             snprintf(value, sizeof(value), "%.3g", json_double(json_get(score, "score"), 0));
         }
-        printf("  %-14s %-20.*s %-6s %-16.*s by %.*s\n", i == 0 ? "scores" : "", BYTES_PRINTF(json_get_text(score, "name")), value,
-               BYTES_PRINTF(json_get_text(score, "label")), BYTES_PRINTF(json_get_text(score, "by")));
+        printf("  %-14s %-20.*s %-6s %-16.*s by %.*s\n", i == 0 ? "scores" : "",
+               BYTES_PRINTF(json_get_text(score, "name")), value,
+               BYTES_PRINTF(json_get_text(score, "label")),
+               BYTES_PRINTF(json_get_text(score, "by")));
         if (json_get_text(score, "explanation").len > 0) {
             printf("  %-14s   %.*s\n", "", BYTES_PRINTF(json_get_text(score, "explanation")));
         }
@@ -73,8 +80,10 @@ static void print_decision(const struct json_value *row)
         printf("  %-14s%s%s\n", "marks", json_bool(json_get(row, "truncated")) ? " truncated" : "",
                json_bool(json_get(row, "incomplete")) ? " incomplete" : "");
     }
-    printf("  %-14s held %.1f ms, scores %s, %g USD\n\n", "then", json_double(json_get(row, "held_ms"), 0),
-           json_bool(json_get(row, "on_span")) ? "on the span" : "not on the span", json_double(json_get(row, "cost_usd"), 0));
+    printf("  %-14s held %.1f ms, scores %s, %g USD\n\n", "then",
+           json_double(json_get(row, "held_ms"), 0),
+           json_bool(json_get(row, "on_span")) ? "on the span" : "not on the span",
+           json_double(json_get(row, "cost_usd"), 0));
 }
 
 static int print_answer(const struct buffer *body)
@@ -98,7 +107,8 @@ int command_explain(struct arguments *arguments)
     char path[128], why[512];
     struct buffer body;
     if (strlen(arguments->operand) != 32) {
-        fprintf(stderr, "Error: a trace id is 32 hexadecimal digits, got \"%s\"\n", arguments->operand);
+        fprintf(stderr, "Error: a trace id is 32 hexadecimal digits, got \"%s\"\n",
+                arguments->operand);
         return 1;
     }
     snprintf(path, sizeof(path), "/v1/decisions/%s", arguments->operand);

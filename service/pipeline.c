@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The switchboard. A request is planned first (one scan that asks every processor what it wants, then reservations at exporters and
-// shards) and committed after: whatever fails before the commit leaves nothing behind. The fast path is a chain in which one
-// sharded processor wants something: its items are sorted during the scan. Everything else (editing processors, several stages)
-// takes the general path, which walks the parcel at each stage. Refused: a queue in front of each processor, and deciding per span.
-// Bounds: marks grow with the request's items (20 bytes each, freed at the end of the call); exporters 32; shards 16.
-// Any I/O or ingest thread; the pass side on shard threads.
+// The switchboard. A request is planned first (one scan that asks every processor what it wants,
+// then reservations at exporters and shards) and committed after: whatever fails before the commit
+// leaves nothing behind. The fast path is a chain in which one sharded processor wants something:
+// its items are sorted during the scan. Everything else (editing processors, several stages) takes
+// the general path, which walks the parcel at each stage. Refused: a queue in front of each
+// processor, and deciding per span. Bounds: marks grow with the request's items (20 bytes each,
+// freed at the end of the call); exporters 32; shards 16. Any I/O or ingest thread; the pass side
+// on shard threads.
 
 #include "service/pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "proto/scan.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define PIPELINE_MAGIC MAGIC('P', 'I', 'P', 'E')
 #define MARKS_LOCAL 128
@@ -50,16 +52,18 @@ struct plan {
     size_t charge_bytes;
     uint32_t exporters;
     struct scan_report report;
-    struct ticket_pool tickets;         // from here on not cleared, but for its counts
+    struct ticket_pool tickets;  // from here on not cleared, but for its counts
     struct mark local[MARKS_LOCAL];
 };
 
-static void mark_add(struct plan *plan, const struct item_view *view, enum mark_kind kind, unsigned shard)
+static void mark_add(struct plan *plan, const struct item_view *view, enum mark_kind kind,
+                     unsigned shard)
 {
     if (plan->mark_count == plan->mark_capacity) {
         size_t capacity = plan->mark_capacity * 2;
-        struct mark *marks = plan->marks == plan->local ? malloc(capacity * sizeof(*marks))
-                                                        : realloc(plan->marks, capacity * sizeof(*marks));
+        struct mark *marks = plan->marks == plan->local
+                                 ? malloc(capacity * sizeof(*marks))
+                                 : realloc(plan->marks, capacity * sizeof(*marks));
         if (marks == NULL) {
             plan->out_of_memory = true;
             return;
@@ -70,8 +74,10 @@ static void mark_add(struct plan *plan, const struct item_view *view, enum mark_
         plan->marks = marks;
         plan->mark_capacity = capacity;
     }
-    plan->marks[plan->mark_count++] = (struct mark){
-        .place = view->place, .len = (uint32_t)view->item.len, .kind = (uint8_t)kind, .shard = (uint8_t)shard};
+    plan->marks[plan->mark_count++] = (struct mark){.place = view->place,
+                                                    .len = (uint32_t)view->item.len,
+                                                    .kind = (uint8_t)kind,
+                                                    .shard = (uint8_t)shard};
 }
 
 static unsigned shard_of(const struct pipeline *pipeline, const struct item_view *view)
@@ -144,17 +150,40 @@ static void plan_fini(struct plan *plan)
     }
 }
 
-// Exporters: all of them, or those that have room when the pipeline has several and none insists (DESIGN 3, admission).
-static enum result reserve_exporters(struct pipeline *pipeline, uint32_t items, size_t bytes, bool own, uint32_t *mask,
-                                     struct offer_reply *reply)
+static void release_exporters(const struct pipeline *pipeline, size_t bytes, bool own,
+                              uint32_t mask)
+{
+    for (size_t i = 0; i < pipeline->exporter_count; i++) {
+        if ((mask & 1U << i) != 0) {
+            struct exporter_slot *slot = pipeline->exporters[i];
+            slot->ops->release(atomic_load_explicit(&slot->exporter, memory_order_acquire), bytes,
+                               own);
+        }
+    }
+}
+
+// block_on_overflow: its full queue refuses the request although others would take it.
+static bool exporter_insists(const struct exporter_slot *slot, const struct exporter *exporter)
+{
+    struct exporter_status status = {0};
+    slot->ops->status(exporter, &status);
+    return status.block_on_overflow;
+}
+
+// Exporters: all of them, or those that have room when the pipeline has several and none insists
+// (DESIGN 3, admission).
+static enum result reserve_exporters(struct pipeline *pipeline, uint32_t items, size_t bytes,
+                                     bool own, uint32_t *mask, struct offer_reply *reply)
 {
     *mask = 0;
     enum result refused = RESULT_RETRY;
+    bool insists = false;
     for (size_t i = 0; i < pipeline->exporter_count; i++) {
         struct exporter_slot *slot = pipeline->exporters[i];
         struct exporter *exporter = atomic_load_explicit(&slot->exporter, memory_order_acquire);
         if (exporter == NULL) {
-            snprintf(reply->message, sizeof(reply->message), "exporter %s is unavailable: %s", slot->id, slot->why);
+            snprintf(reply->message, sizeof(reply->message), "exporter %s is unavailable: %s",
+                     slot->id, slot->why);
             continue;
         }
         enum result result = slot->ops->reserve(exporter, pipeline->signal, items, bytes, own);
@@ -162,25 +191,18 @@ static enum result reserve_exporters(struct pipeline *pipeline, uint32_t items, 
             *mask |= 1U << i;
         } else {
             refused = result;
+            insists = insists || exporter_insists(slot, exporter);
             snprintf(reply->message, sizeof(reply->message), "%s: sending queue is full", slot->id);
         }
     }
-    if (*mask != 0 || pipeline->exporter_count == 0) {
+    if ((*mask != 0 && !insists) || pipeline->exporter_count == 0) {
         reply->message[0] = '\0';
         return RESULT_OK;
     }
+    release_exporters(pipeline, bytes, own, *mask);
+    *mask = 0;
     reply->retry_after_s = RETRY_AFTER_S;
     return refused;
-}
-
-static void release_exporters(const struct pipeline *pipeline, size_t bytes, bool own, uint32_t mask)
-{
-    for (size_t i = 0; i < pipeline->exporter_count; i++) {
-        if ((mask & 1U << i) != 0) {
-            struct exporter_slot *slot = pipeline->exporters[i];
-            slot->ops->release(atomic_load_explicit(&slot->exporter, memory_order_acquire), bytes, own);
-        }
-    }
 }
 
 static unsigned sharded_stages(const struct pipeline *pipeline)
@@ -227,7 +249,8 @@ static enum result reserve_shards(struct plan *plan, struct offer_reply *reply)
             struct shard_ticket *ticket = shard_reserve(pipeline->shards[i]);
             if (ticket == NULL) {
                 tickets_release(pool, pipeline->shard_count);
-                snprintf(reply->message, sizeof(reply->message), "too many requests wait for evaluation");
+                snprintf(reply->message, sizeof(reply->message),
+                         "too many requests wait for evaluation");
                 reply->retry_after_s = RETRY_AFTER_S;
                 return RESULT_SHED;
             }
@@ -244,18 +267,20 @@ static enum result plan_make(struct plan *plan, struct offer_reply *reply)
     enum result result =
         scan_request(batch->signal, batch->body, SCAN_CHECK_UTF8, plan_item, plan, &plan->report);
     if (result == RESULT_REJECT) {
-        snprintf(reply->message, sizeof(reply->message), "malformed request at byte %zu: %s", plan->report.fault_at,
-                 scan_fault_text(plan->report.first_fault));
+        snprintf(reply->message, sizeof(reply->message), "malformed request at byte %zu: %s",
+                 plan->report.fault_at, scan_fault_text(plan->report.first_fault));
         return RESULT_REJECT;
     }
     if (result != RESULT_OK) {
-        snprintf(reply->message, sizeof(reply->message), "out of memory for the index of this request");
+        snprintf(reply->message, sizeof(reply->message),
+                 "out of memory for the index of this request");
         reply->retry_after_s = RETRY_AFTER_S;
         return RESULT_SHED;
     }
     plan->charge_bytes = batch->body.len + plan->take_count * PIPELINE_TARGET_BYTES;
-    result = reserve_exporters(plan->pipeline, plan->report.item_count - plan->report.rejected_count, plan->charge_bytes, false,
-                               &plan->exporters, reply);
+    result =
+        reserve_exporters(plan->pipeline, plan->report.item_count - plan->report.rejected_count,
+                          plan->charge_bytes, false, &plan->exporters, reply);
     if (result != RESULT_OK) {
         return result;
     }
@@ -272,12 +297,12 @@ static void plan_abort(struct plan *plan)
     tickets_release(&plan->tickets, plan->pipeline->shard_count);
 }
 
-static struct parcel *plan_parcel(const struct plan *plan, enum parcel_mode mode, const struct item_place *places,
-                                  size_t count, uint32_t items)
+static struct parcel *plan_parcel(const struct plan *plan, enum parcel_mode mode,
+                                  const struct item_place *places, size_t count, uint32_t items)
 {
     batch_hold(plan->batch);
-    struct parcel *parcel =
-        parcel_new(plan->batch, mode, places, (uint32_t)count, (uint32_t)plan->pipeline->exporter_count);
+    struct parcel *parcel = parcel_new(plan->batch, mode, places, (uint32_t)count,
+                                       (uint32_t)plan->pipeline->exporter_count);
     parcel->pipeline = plan->pipeline;
     parcel->exporters = plan->exporters;
     parcel->item_count = items;
@@ -285,12 +310,14 @@ static struct parcel *plan_parcel(const struct plan *plan, enum parcel_mode mode
 }
 
 // The places of the marks of these kinds (bit set) on one shard, or on all (-1).
-static size_t marks_collect(const struct plan *plan, unsigned kinds, int shard, struct item_place *places)
+static size_t marks_collect(const struct plan *plan, unsigned kinds, int shard,
+                            struct item_place *places)
 {
     size_t count = 0;
     for (size_t i = 0; i < plan->mark_count; i++) {
         const struct mark *mark = &plan->marks[i];
-        if ((kinds & 1U << mark->kind) != 0 && (shard < 0 || mark->shard == shard || mark->kind == MARK_REJECTED)) {
+        if ((kinds & 1U << mark->kind) != 0 &&
+            (shard < 0 || mark->shard == shard || mark->kind == MARK_REJECTED)) {
             places[count++] = mark->place;
         }
     }
@@ -322,13 +349,15 @@ static void push_to_exporters(struct parcel *parcel)
     for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
         unsigned i = (unsigned)__builtin_ctz(rest);
         struct exporter_slot *slot = pipeline->exporters[i];
-        slot->ops->push(atomic_load_explicit(&slot->exporter, memory_order_acquire), &parcel->links[i]);
+        slot->ops->push(atomic_load_explicit(&slot->exporter, memory_order_acquire),
+                        &parcel->links[i]);
     }
 }
 
 void pipeline_drop(struct parcel **parcel)
 {
-    release_exporters((*parcel)->pipeline, (*parcel)->charge_bytes, (*parcel)->own, (*parcel)->exporters);
+    release_exporters((*parcel)->pipeline, (*parcel)->charge_bytes, (*parcel)->own,
+                      (*parcel)->exporters);
     parcel_unref(parcel);
 }
 
@@ -337,8 +366,8 @@ void pipeline_drop(struct parcel **parcel)
 struct sorting {
     const struct pipeline *pipeline;
     const struct processor_slot *slot;
-    struct item_place *places;   // of TAKE, then LOOK of the shard in question
-    uint8_t *wants, *shards;     // per item of the parcel
+    struct item_place *places;  // of TAKE, then LOOK of the shard in question
+    uint8_t *wants, *shards;    // per item of the parcel
     size_t count, capacity;
     size_t take_count, look_count;
     uint32_t take_shards, look_shards;
@@ -362,7 +391,8 @@ static bool sorting_item(void *arg, const struct item_view *view)
     return true;
 }
 
-static size_t sorting_select(const struct sorting *sorting, enum want want, int shard, struct item_place *out)
+static size_t sorting_select(const struct sorting *sorting, enum want want, int shard,
+                             struct item_place *out)
 {
     size_t count = 0;
     for (size_t i = 0; i < sorting->count; i++) {
@@ -374,7 +404,8 @@ static size_t sorting_select(const struct sorting *sorting, enum want want, int 
 }
 
 // A read-only copy of what stays in `parcel`, for one shard to look at.
-static struct parcel *look_parcel(const struct parcel *parcel, const struct item_place *places, size_t count)
+static struct parcel *look_parcel(const struct parcel *parcel, const struct item_place *places,
+                                  size_t count)
 {
     batch_hold(parcel->batch);
     struct parcel *look = parcel_new(parcel->batch, PARCEL_ONLY, places, (uint32_t)count, 0);
@@ -383,8 +414,10 @@ static struct parcel *look_parcel(const struct parcel *parcel, const struct item
     return look;
 }
 
-// Hands the wanted items of *parcel to the shards; what nobody took stays in *parcel (NULL when all was taken).
-static void stage_to_shards(struct parcel **parcel, const struct sorting *sorting, struct item_place *scratch, int shard_index,
+// Hands the wanted items of *parcel to the shards; what nobody took stays in *parcel (NULL when all
+// was taken).
+static void stage_to_shards(struct parcel **parcel, const struct sorting *sorting,
+                            struct item_place *scratch, int shard_index,
                             struct ticket_pool *tickets)
 {
     const struct pipeline *pipeline = sorting->pipeline;
@@ -422,7 +455,8 @@ static void stage_to_shards(struct parcel **parcel, const struct sorting *sortin
 
 static bool sorting_run(struct sorting *sorting, const struct parcel *parcel)
 {
-    size_t capacity = parcel->batch->item_count > parcel->item_count ? parcel->batch->item_count : parcel->item_count;
+    size_t capacity = parcel->batch->item_count > parcel->item_count ? parcel->batch->item_count
+                                                                     : parcel->item_count;
     size_t row = 2 * sizeof(struct item_place) + 2;
     uint8_t *memory = malloc(capacity * row + 1);
     if (memory == NULL) {
@@ -449,8 +483,10 @@ static void stage_process(const struct processor_slot *slot, struct parcel **par
     pipeline_drop(&dropped);
 }
 
-// One stage: true while something is left to go on with. The scratch for selections lies behind the sorting's places.
-static void stage_run(struct parcel **parcel, const struct processor_slot *slot, int shard_index, struct ticket_pool *tickets)
+// One stage: true while something is left to go on with. The scratch for selections lies behind the
+// sorting's places.
+static void stage_run(struct parcel **parcel, const struct processor_slot *slot, int shard_index,
+                      struct ticket_pool *tickets)
 {
     const struct pipeline *pipeline = (*parcel)->pipeline;
     struct sorting sorting = {.pipeline = pipeline, .slot = slot};
@@ -461,7 +497,8 @@ static void stage_run(struct parcel **parcel, const struct processor_slot *slot,
         if (slot->ops->shard == NULL) {
             stage_process(slot, parcel);
         } else {
-            stage_to_shards(parcel, &sorting, sorting.places + sorting.capacity, shard_index, tickets);
+            stage_to_shards(parcel, &sorting, sorting.places + sorting.capacity, shard_index,
+                            tickets);
         }
     }
     free(sorting.places);
@@ -486,7 +523,8 @@ void pipeline_pass(struct parcel **parcel, int shard_index)
     *parcel = NULL;
     struct ticket_pool none;
     memset(none.counts, 0, sizeof(none.counts));
-    pipeline_advance(moved, shard_index, &none);  // behind a sharded stage everything stays on this shard
+    pipeline_advance(moved, shard_index,
+                     &none);  // behind a sharded stage everything stays on this shard
 }
 
 // --- committing ---
@@ -499,10 +537,12 @@ static void commit_general(struct plan *plan, struct item_place *places)
     pipeline_advance(parcel, -1, &plan->tickets);
 }
 
-// A request that came compressed waits as a whole when one shard owns all its possible targets (DESIGN 8).
+// A request that came compressed waits as a whole when one shard owns all its possible targets
+// (DESIGN 8).
 static bool plan_waits_whole(const struct plan *plan)
 {
-    return plan->batch->packed.len > 0 && plan->take_shards != 0 && (plan->take_shards & (plan->take_shards - 1)) == 0 &&
+    return plan->batch->packed.len > 0 && plan->take_shards != 0 &&
+           (plan->take_shards & (plan->take_shards - 1)) == 0 &&
            (plan->look_shards & ~plan->take_shards) == 0;
 }
 
@@ -517,7 +557,8 @@ static void commit_looks(struct plan *plan, struct item_place *places)
         struct parcel *look;
         if (pipeline->shard_count == 1) {  // all that is neither rejected nor taken
             size_t count = marks_collect(plan, 1U << MARK_REJECTED | 1U << MARK_TAKE, -1, places);
-            look = plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count, (uint32_t)plan->look_count);
+            look = plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count,
+                               (uint32_t)plan->look_count);
         } else {
             size_t count = marks_collect(plan, 1U << MARK_LOOK, (int)s, places);
             look = plan_parcel(plan, PARCEL_ONLY, places, count, (uint32_t)count);
@@ -558,7 +599,8 @@ static void commit_whole(struct plan *plan, struct item_place *places)
     struct parcel *take = plan_parcel_sound(plan, places);
     take->charge_bytes = plan->charge_bytes;
     take->stage = (uint32_t)plan->stage + 1;
-    shard_post_take(ticket_take(&plan->tickets, shard), plan->pipeline->chain[plan->stage].processor, &take);
+    shard_post_take(ticket_take(&plan->tickets, shard),
+                    plan->pipeline->chain[plan->stage].processor, &take);
 }
 
 static void commit_sorted(struct plan *plan, struct item_place *places)
@@ -571,13 +613,15 @@ static void commit_sorted(struct plan *plan, struct item_place *places)
         commit_looks(plan, places);
     }
     size_t taken = plan->take_count > 0 ? commit_takes(plan, places) : 0;
-    uint32_t rest = plan->report.item_count - plan->report.rejected_count - (uint32_t)plan->take_count;
+    uint32_t rest =
+        plan->report.item_count - plan->report.rejected_count - (uint32_t)plan->take_count;
     if (rest == 0 && plan->take_count > 0) {
         release_exporters(plan->pipeline, plan->charge_bytes - taken, false, plan->exporters);
         return;
     }
     size_t count = marks_collect(plan, 1U << MARK_REJECTED | 1U << MARK_TAKE, -1, places);
-    struct parcel *parcel = plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count, rest);
+    struct parcel *parcel =
+        plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count, rest);
     parcel->charge_bytes = plan->charge_bytes - taken;
     parcel->stage = (uint32_t)plan->pipeline->chain_count;
     push_to_exporters(parcel);
@@ -606,14 +650,16 @@ static void reply_partial(const struct plan *plan, struct offer_reply *reply)
 {
     if (plan->report.rejected_count > 0) {
         reply->rejected_count = plan->report.rejected_count;
-        snprintf(reply->message, sizeof(reply->message), "%u of %u %s left out; the first, \"%s\": %s",
-                 plan->report.rejected_count, plan->report.item_count, signal_items(plan->batch->signal),
+        snprintf(reply->message, sizeof(reply->message),
+                 "%u of %u %s left out; the first, \"%s\": %s", plan->report.rejected_count,
+                 plan->report.item_count, signal_items(plan->batch->signal),
                  plan->report.first_name, scan_fault_text(plan->report.first_fault));
     }
 }
 
 // Plans the request for every pipeline; undoes the plans made when one of them cannot take it.
-static enum result entry_plan(struct pipeline_entry *entry, struct plan *plans, struct batch *batch, struct offer_reply *reply)
+static enum result entry_plan(struct pipeline_entry *entry, struct plan *plans, struct batch *batch,
+                              struct offer_reply *reply)
 {
     for (size_t i = 0; i < entry->count; i++) {
         plan_init(&plans[i], entry->pipelines[i], batch);
@@ -630,7 +676,8 @@ static enum result entry_plan(struct pipeline_entry *entry, struct plan *plans, 
     return RESULT_OK;
 }
 
-static void entry_commit(struct pipeline_entry *entry, struct plan *plans, struct batch *batch, struct offer_reply *reply)
+static void entry_commit(struct pipeline_entry *entry, struct plan *plans, struct batch *batch,
+                         struct offer_reply *reply)
 {
     batch->item_count = plans[0].report.item_count - plans[0].report.rejected_count;
     reply_partial(&plans[0], reply);
@@ -652,9 +699,10 @@ static enum result entry_offer(struct sink *sink, struct batch **batch, struct o
     enum result result = entry_plan(entry, plans, *batch, reply);
     if (result == RESULT_OK) {
         entry_commit(entry, plans, *batch, reply);
-    } else if (result != RESULT_REJECT && log_episode_opens(&entry->refused, clock_mono_ns(), 60 * NS_PER_S)) {
-        log_line(LOG_WARN, "service/pipeline", "refusing requests", LOG_TEXT("pipeline", entry->pipelines[0]->id),
-                 LOG_TEXT("why", reply->message));
+    } else if (result != RESULT_REJECT &&
+               log_episode_opens(&entry->refused, clock_mono_ns(), 60 * NS_PER_S)) {
+        log_line(LOG_WARN, "service/pipeline", "refusing requests",
+                 LOG_TEXT("pipeline", entry->pipelines[0]->id), LOG_TEXT("why", reply->message));
     }
     batch_release(batch);
     return result;
@@ -672,16 +720,19 @@ void pipeline_entry_init(struct pipeline_entry *entry)
     entry->sink.offer = entry_offer;
 }
 
-static enum result emit_into(struct pipeline *pipeline, size_t stage, struct batch *batch, uint32_t item_count, int shard_index)
+static enum result emit_into(struct pipeline *pipeline, size_t stage, struct batch *batch,
+                             uint32_t item_count, int shard_index)
 {
     struct offer_reply reply = {0};
     uint32_t mask;
-    enum result result = reserve_exporters(pipeline, item_count, batch->body.len, true, &mask, &reply);
+    enum result result =
+        reserve_exporters(pipeline, item_count, batch->body.len, true, &mask, &reply);
     if (result != RESULT_OK) {
         return RESULT_SHED;
     }
     batch_hold(batch);
-    struct parcel *parcel = parcel_new(batch, PARCEL_ALL, NULL, 0, (uint32_t)pipeline->exporter_count);
+    struct parcel *parcel =
+        parcel_new(batch, PARCEL_ALL, NULL, 0, (uint32_t)pipeline->exporter_count);
     parcel->pipeline = pipeline;
     parcel->exporters = mask;
     parcel->item_count = item_count;
@@ -692,8 +743,9 @@ static enum result emit_into(struct pipeline *pipeline, size_t stage, struct bat
     return RESULT_OK;
 }
 
-enum result pipeline_emit(struct pipeline *const *pipelines, size_t count, struct processor *processor, enum signal signal,
-                          struct batch **batch, uint32_t item_count, int shard_index)
+enum result pipeline_emit(struct pipeline *const *pipelines, size_t count,
+                          struct processor *processor, enum signal signal, struct batch **batch,
+                          uint32_t item_count, int shard_index)
 {
     enum result result = RESULT_MISSING;
     (*batch)->item_count = item_count;

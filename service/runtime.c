@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The main thread of a running Sidejudge: signals, the one-second tick, retries of what is degraded, the endpoints of our own, and the drain. The
-// data path runs on other threads and never waits for this one. Refused: work in signal handlers (a signalfd instead). Bounds: 30 s for
+// The main thread of a running Sidejudge: signals, the one-second tick, retries of what is
+// degraded, the endpoints of our own, and the drain. The data path runs on other threads and never
+// waits for this one. Refused: work in signal handlers (a signalfd instead;
+// only while draining a handler ends the process). Bounds: 30 s for
 // opening listeners, the drain's deadline (5 s). Main thread.
 
 #include "service/runtime.h"
-
-#include "base/check.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/metrics.h"
-#include "processor/evaluation.h"
-#include "service/endpoints.h"
-#include "service/status_report.h"
-#include "service/wiring.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -23,6 +16,15 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "processor/evaluation.h"
+#include "service/endpoints.h"
+#include "service/status_report.h"
+#include "service/wiring.h"
 
 #define RUNTIME_MAGIC MAGIC('R', 'U', 'N', 'T')
 #define LISTEN_PATIENCE_NS (30 * NS_PER_S)
@@ -70,8 +72,10 @@ static void silence_check(struct runtime *runtime, uint64_t now_ns)
     }
     runtime->silence_said = true;
     if (metrics_sum("otelcol_receiver_accepted_spans") == 0) {
-        log_line(LOG_INFO, "service", "no span in 60 s: point the agent here with OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "
-                                      "(gRPC: http://localhost:4317) and make sure that its SDK exports traces");
+        log_line(LOG_INFO, "service",
+                 "no span in 60 s: point the agent here with "
+                 "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "
+                 "(gRPC: http://localhost:4317) and make sure that its SDK exports traces");
     }
 }
 
@@ -98,7 +102,9 @@ static void runtime_signal(struct loop_fd *watch, uint32_t events)
     struct signalfd_siginfo info;
     while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            log_line(LOG_WARN, "service", "SIGHUP: reload is not part of this build; restart to change the configuration");
+            log_line(
+                LOG_WARN, "service",
+                "SIGHUP: reload is not part of this build; restart to change the configuration");
         } else if (++runtime->stop_signals > 1) {
             log_line(LOG_WARN, "service", "second signal: stopping at once");
             _exit(1);
@@ -138,12 +144,34 @@ static enum result runtime_listen(struct runtime *runtime, char *why, size_t why
             return RESULT_FAIL;
         }
         if (!said) {
-            log_line(LOG_ERROR, "service", "cannot listen; trying again for 30 s", LOG_TEXT("why", why));
+            log_line(LOG_ERROR, "service", "cannot listen; trying again for 30 s",
+                     LOG_TEXT("why", why));
             said = true;
         }
         loop_run_once(runtime->loop, 250);
     }
     return RESULT_OK;
+}
+
+static void judge_lines(const struct processor *evaluation)
+{
+    size_t count = 0;
+    const struct judge_config *judges = evaluation_judges(evaluation, &count);
+    for (size_t i = 0; i < count; i++) {
+        char host[128];
+        judge_host(&judges[i], host);
+        log_line(LOG_INFO, "service",
+                 "redacted transcripts of picked interactions are sent to a judge",
+                 LOG_TEXT("host", host[0] != '\0' ? host : "loopback"),
+                 LOG_BYTES("model", judges[i].model));
+    }
+    if (count > 0 && evaluation_budget(evaluation) != NULL) {
+        struct budget_status status;
+        budget_status(evaluation_budget(evaluation), &status, clock_mono_ns());
+        log_line(LOG_INFO, "service",
+                 "judge budget, per process: N replicas spend up to N times as much",
+                 LOG_REAL("usd_per_day", status.usd_per_day));
+    }
 }
 
 static void start_lines(struct runtime *runtime)
@@ -154,35 +182,24 @@ static void start_lines(struct runtime *runtime)
     }
     for (size_t i = 0; i < runtime->settings->exporters.count; i++) {
         if (runtime->settings->exporters.items[i].used) {
-            log_line(LOG_INFO, "service", "forwarding to", LOG_TEXT("exporter", runtime->settings->exporters.items[i].id));
+            log_line(LOG_INFO, "service", "forwarding to",
+                     LOG_TEXT("exporter", runtime->settings->exporters.items[i].id));
         }
     }
-    if (evaluation == NULL) {
-        return;
-    }
-    size_t count = 0;
-    const struct judge_config *judges = evaluation_judges(evaluation, &count);
-    for (size_t i = 0; i < count; i++) {
-        char host[128];
-        judge_host(&judges[i], host);
-        log_line(LOG_INFO, "service", "redacted transcripts of picked interactions are sent to a judge",
-                 LOG_TEXT("host", host[0] != '\0' ? host : "loopback"), LOG_BYTES("model", judges[i].model));
-    }
-    if (count > 0 && evaluation_budget(evaluation) != NULL) {
-        struct budget_status status;
-        budget_status(evaluation_budget(evaluation), &status, clock_mono_ns());
-        log_line(LOG_INFO, "service", "judge budget, per process: N replicas spend up to N times as much",
-                 LOG_REAL("usd_per_day", status.usd_per_day));
+    if (evaluation != NULL) {
+        judge_lines(evaluation);
     }
     log_line(LOG_INFO, "service", "Everything is ready. Begin running and processing data.",
              LOG_INT("start_ms", (clock_mono_ns() - runtime->started_ns) / NS_PER_MS),
-             LOG_INT("shards", runtime->wiring.shard_count), LOG_INT("memory_cap_bytes", account_cap(runtime->account)));
+             LOG_INT("shards", runtime->wiring.shard_count),
+             LOG_INT("memory_cap_bytes", account_cap(runtime->account)));
 }
 
-enum result runtime_start(const struct settings *settings, const struct runtime_options *options, struct runtime **out,
-                          char *why, size_t why_len)
+enum result runtime_start(const struct settings *settings, const struct runtime_options *options,
+                          struct runtime **out, char *why, size_t why_len)
 {
-    mallopt(M_MMAP_THRESHOLD, 4 << 20);  // bodies of a megabyte come from recycled heap, not from fresh mappings
+    mallopt(M_MMAP_THRESHOLD,
+            4 << 20);  // bodies of a megabyte come from recycled heap, not from fresh mappings
     struct runtime *runtime = calloc(1, sizeof(*runtime));
     CHECK(runtime != NULL);
     runtime->magic = RUNTIME_MAGIC;
@@ -199,7 +216,8 @@ enum result runtime_start(const struct settings *settings, const struct runtime_
     }
     runtime->degraded = wiring_build(&runtime->wiring, settings, runtime->account, options->quiet);
     if (options->strict && runtime->degraded > 0) {
-        snprintf(why, why_len, "--strict: %u components are degraded (see the lines above)", runtime->degraded);
+        snprintf(why, why_len, "--strict: %u components are degraded (see the lines above)",
+                 runtime->degraded);
         runtime_free(&runtime);
         return RESULT_FAIL;
     }
@@ -217,10 +235,34 @@ enum result runtime_start(const struct settings *settings, const struct runtime_
     return RESULT_OK;
 }
 
+// Async-signal-safe.
+static void stop_at_once(int number)
+{
+    static const char line[] = "second signal: stopping at once\n";
+    (void)number;
+    ssize_t written = write(2, line, sizeof(line) - 1);
+    _exit(written > 0 ? 1 : 2);
+}
+
+// The drain keeps this thread busy: from here on nobody reads the descriptor, and a further signal
+// must still be obeyed. The other threads keep theirs blocked.
+static void signals_stop_at_once(void)
+{
+    struct sigaction action = {.sa_handler = stop_at_once};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void runtime_run(struct runtime *runtime)
 {
     CHECK(runtime->magic == RUNTIME_MAGIC);
     loop_run(runtime->loop);
+    signals_stop_at_once();
     runtime_drain(runtime, clock_mono_ns() + DRAIN_NS);
 }
 

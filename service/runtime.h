@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A running Sidejudge: components created from settings, wired into pipelines, started, watched, drained. A start uses whatever is
-// sound (DESIGN 1): a broken processor leaves a plain forwarder, a broken exporter leaves its pipelines answering 503 with the
-// reason and is tried again every 10 s; both with an ERROR line and sidejudge_degraded. Used by the program and by the demo. Main
+// A running Sidejudge: components created from settings, wired into pipelines, started, watched,
+// drained. A start uses whatever is sound (DESIGN 1): a broken processor leaves a plain forwarder,
+// a broken exporter leaves its pipelines answering 503 with the reason and is tried again every 10
+// s; both with an ERROR line and sidejudge_degraded. Used by the program and by the demo. Main
 // thread, except where marked.
 #pragma once
 
@@ -12,15 +13,17 @@
 struct runtime;
 
 struct runtime_options {
-    bool strict;             // faults end the start
-    bool quiet;              // no start lines (demo)
-    bool without_servers;    // no metrics, health and API endpoints (demo, tests)
+    bool strict;           // faults end the start
+    bool quiet;            // no start lines (demo)
+    bool without_servers;  // no metrics, health and API endpoints (demo, tests)
 };
 
-// Creates all and starts it. The settings (and the config behind them) must outlive the runtime. RESULT_FAIL with a sentence.
-enum result runtime_start(const struct settings *settings, const struct runtime_options *options, struct runtime **runtime,
-                          char *why, size_t why_len) MUST_USE;
-// Serves until SIGTERM, SIGINT or runtime_stop; then drains in order: receivers, shards, exporters, under one deadline.
+// Creates all and starts it. The settings (and the config behind them) must outlive the runtime.
+// RESULT_FAIL with a sentence.
+enum result runtime_start(const struct settings *settings, const struct runtime_options *options,
+                          struct runtime **runtime, char *why, size_t why_len) MUST_USE;
+// Serves until SIGTERM, SIGINT or runtime_stop; then drains in order: receivers, shards, exporters,
+// under one deadline.
 void runtime_run(struct runtime *runtime);
 void runtime_stop(struct runtime *runtime);  // any thread
 void runtime_drain(struct runtime *runtime, uint64_t deadline_ns);

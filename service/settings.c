@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Binds the merged YAML to the components of this build. One table says what stands at the top level; components bind
-// themselves through their option rows. Chosen: collect every fault, keep every sound part. Refused: stopping at the first
-// fault (an operator mends a file once) and a parallel "lenient" parser (the lenient run reads the same result and skips what
-// has faults). Bounds: 32 components of a kind, 16 pipelines, 8 processors in a chain. Main thread, start only.
+// Binds the merged YAML to the components of this build. One table says what stands at the top
+// level; components bind themselves through their option rows. Chosen: collect every fault, keep
+// every sound part. Refused: stopping at the first fault (an operator mends a file once) and a
+// parallel "lenient" parser (the lenient run reads the same result and skips what has faults).
+// Bounds: 32 components of a kind, 16 pipelines, 8 processors in a chain. Main thread, start only.
 
 #include "service/settings.h"
-
-#include "base/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/check.h"
 
 #define SETTINGS_ARENA_MAX ((size_t)8 << 20)
 
@@ -28,50 +29,97 @@ struct telemetry_config {
 };
 
 static const struct option logs_options[] = {
-    {.key = "level", .kind = OPTION_ENUM, .offset = offsetof(struct telemetry_config, level),
-     .fallback = "info", .choices = log_levels, .doc = "Least severe level that is written."},
-    {.key = "encoding", .kind = OPTION_ENUM, .offset = offsetof(struct telemetry_config, encoding),
-     .fallback = "console", .choices = log_encodings, .doc = "console for people, json for machines."},
-    {.key = "output_paths", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, ignored),
-     .flags = OPTION_F_IGNORED, .doc = "Logs go to stderr."},
-    {.key = "sampling", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, ignored),
-     .flags = OPTION_F_IGNORED, .doc = "Repeated lines are written once per episode."},
-    {.key = "initial_fields", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, ignored),
-     .flags = OPTION_F_IGNORED, .doc = "Not used."},
-    {.key = "development", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, ignored),
-     .flags = OPTION_F_IGNORED, .doc = "Not used."},
+    {.key = "level",
+     .kind = OPTION_ENUM,
+     .offset = offsetof(struct telemetry_config, level),
+     .fallback = "info",
+     .choices = log_levels,
+     .doc = "Least severe level that is written."},
+    {.key = "encoding",
+     .kind = OPTION_ENUM,
+     .offset = offsetof(struct telemetry_config, encoding),
+     .fallback = "console",
+     .choices = log_encodings,
+     .doc = "console for people, json for machines."},
+    {.key = "output_paths",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, ignored),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Logs go to stderr."},
+    {.key = "sampling",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, ignored),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Repeated lines are written once per episode."},
+    {.key = "initial_fields",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, ignored),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Not used."},
+    {.key = "development",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, ignored),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Not used."},
     {0}};
 
 static const struct option metrics_options[] = {
-    {.key = "level", .kind = OPTION_ENUM, .offset = offsetof(struct telemetry_config, metrics_level),
-     .fallback = "normal", .choices = metric_levels, .doc = "none closes the metrics endpoint."},
-    {.key = "readers", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, readers),
+    {.key = "level",
+     .kind = OPTION_ENUM,
+     .offset = offsetof(struct telemetry_config, metrics_level),
+     .fallback = "normal",
+     .choices = metric_levels,
+     .doc = "none closes the metrics endpoint."},
+    {.key = "readers",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, readers),
      .doc = "The host and port of the first pull.exporter.prometheus reader are used."},
-    {.key = "address", .kind = OPTION_TEXT, .offset = offsetof(struct telemetry_config, address),
-     .flags = OPTION_F_DEPRECATED, .doc = "host:port; use readers."},
-    {.key = "views", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, views),
-     .flags = OPTION_F_IGNORED, .doc = "Not used."},
+    {.key = "address",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct telemetry_config, address),
+     .flags = OPTION_F_DEPRECATED,
+     .doc = "host:port; use readers."},
+    {.key = "views",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, views),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Not used."},
     {0}};
 
 const struct option settings_telemetry_options[] = {
     {.key = "logs", .kind = OPTION_GROUP, .rows = logs_options, .doc = "Our own logs."},
     {.key = "metrics", .kind = OPTION_GROUP, .rows = metrics_options, .doc = "Our own metrics."},
-    {.key = "traces", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, traces),
-     .flags = OPTION_F_IGNORED, .doc = "Sidejudge does not trace itself."},
-    {.key = "resource", .kind = OPTION_NODE, .offset = offsetof(struct telemetry_config, resource),
-     .flags = OPTION_F_IGNORED, .doc = "Not used."},
+    {.key = "traces",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, traces),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Sidejudge does not trace itself."},
+    {.key = "resource",
+     .kind = OPTION_NODE,
+     .offset = offsetof(struct telemetry_config, resource),
+     .flags = OPTION_F_IGNORED,
+     .doc = "Not used."},
     {0}};
 
 const struct option settings_health_options[] = {
-    {.key = "endpoint", .kind = OPTION_TEXT, .offset = offsetof(struct endpoint_settings, endpoint),
-     .fallback = "localhost:13133", .doc = "Where the health check listens."},
-    {.key = "path", .kind = OPTION_TEXT, .offset = offsetof(struct endpoint_settings, path),
-     .fallback = "/", .doc = "Its path; with / any path answers."},
+    {.key = "endpoint",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct endpoint_settings, endpoint),
+     .fallback = "localhost:13133",
+     .doc = "Where the health check listens."},
+    {.key = "path",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct endpoint_settings, path),
+     .fallback = "/",
+     .doc = "Its path; with / any path answers."},
     {0}};
 
 const struct option settings_api_options[] = {
-    {.key = "endpoint", .kind = OPTION_TEXT, .offset = offsetof(struct endpoint_settings, endpoint),
-     .fallback = "localhost:13134", .doc = "Where explain and status are answered; keep it on loopback."},
+    {.key = "endpoint",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct endpoint_settings, endpoint),
+     .fallback = "localhost:13134",
+     .doc = "Where explain and status are answered; keep it on loopback."},
     {0}};
 
 // A type of component that is known in the field and absent here.
@@ -94,19 +142,21 @@ static const char *known_advice(const char *kind, struct bytes type)
 
 // The three kinds by their place in the file.
 struct kind_table {
-    const char *key;                 // "receivers"
+    const char *key;  // "receivers"
     const char *singular;
-    const void *const *ops;          // visible array; each ops struct begins with struct component_kind
-    size_t list_offset;              // into struct settings
+    const void *const *ops;  // visible array; each ops struct begins with struct component_kind
+    size_t list_offset;      // into struct settings
 };
 
 static const struct kind_table *kind_tables(size_t *count)
 {
     static const struct kind_table tables[] = {
-        {"receivers", "receiver", (const void *const *)receivers, offsetof(struct settings, receivers)},
+        {"receivers", "receiver", (const void *const *)receivers,
+         offsetof(struct settings, receivers)},
         {"processors", "processor", (const void *const *)processors,
          offsetof(struct settings, processors)},
-        {"exporters", "exporter", (const void *const *)exporters, offsetof(struct settings, exporters)},
+        {"exporters", "exporter", (const void *const *)exporters,
+         offsetof(struct settings, exporters)},
     };
     *count = sizeof(tables) / sizeof(tables[0]);
     return tables;
@@ -129,8 +179,8 @@ static void kind_unknown(const struct kind_table *table, struct bytes id, struct
 {
     const char *advice = known_advice(table->key, type);
     if (advice != NULL) {
-        option_error(errors, table->key, node, "\"%.*s\" is not part of this build: %s", BYTES_PRINTF(id),
-                     advice);
+        option_error(errors, table->key, node, "\"%.*s\" is not part of this build: %s",
+                     BYTES_PRINTF(id), advice);
         return;
     }
     char valid[512];
@@ -138,10 +188,12 @@ static void kind_unknown(const struct kind_table *table, struct bytes id, struct
     valid[0] = '\0';
     for (size_t i = 0; table->ops[i] != NULL && len < sizeof(valid); i++) {
         const struct component_kind *kind = table->ops[i];
-        len += (size_t)snprintf(valid + len, sizeof(valid) - len, "%s%s", i == 0 ? "" : " ", kind->type);
+        len += (size_t)snprintf(valid + len, sizeof(valid) - len, "%s%s", i == 0 ? "" : " ",
+                                kind->type);
     }
-    option_error(errors, table->key, node, "unknown type: \"%.*s\" for id: \"%.*s\" (valid values: [%s])",
-                 BYTES_PRINTF(type), BYTES_PRINTF(id), valid);
+    option_error(errors, table->key, node,
+                 "unknown type: \"%.*s\" for id: \"%.*s\" (valid values: [%s])", BYTES_PRINTF(type),
+                 BYTES_PRINTF(id), valid);
 }
 
 static const char *arena_text(struct arena *arena, const char *a, struct bytes b)
@@ -164,7 +216,8 @@ static struct bytes id_type(struct bytes id)
 }
 
 // The last line that was appended from `from` on, as the component's reason.
-static void component_note_fault(struct component_settings *component, const struct buffer *out, size_t from)
+static void component_note_fault(struct component_settings *component, const struct buffer *out,
+                                 size_t from)
 {
     struct bytes added = bytes_slice(buffer_view(out), from, SIZE_MAX);
     size_t end = bytes_find(added, BYTES_LITERAL("\n"), 0);
@@ -201,7 +254,8 @@ static void components_bind(struct settings *settings, const struct config_node 
         struct bytes id;
         const struct config_node *node = config_member(map, i, &id);
         if (list->count == SETTINGS_COMPONENTS_MAX) {
-            option_error(errors, table->key, node, "more than %d components", SETTINGS_COMPONENTS_MAX);
+            option_error(errors, table->key, node, "more than %d components",
+                         SETTINGS_COMPONENTS_MAX);
             return;
         }
         const struct component_kind *kind = kind_find(table, id_type(id));
@@ -211,8 +265,8 @@ static void components_bind(struct settings *settings, const struct config_node 
         }
         struct component_settings *component = &list->items[list->count++];
         component->id = arena_text(&settings->arena, "", id);
-        component->path = arena_text(&settings->arena, arena_text(&settings->arena, table->key,
-                                                                  BYTES_LITERAL("::")), id);
+        component->path = arena_text(
+            &settings->arena, arena_text(&settings->arena, table->key, BYTES_LITERAL("::")), id);
         component->kind = kind;
         component->ops = kind;
         component->node = node;
@@ -232,7 +286,8 @@ static bool pipeline_signal(struct bytes id, enum signal *signal)
     return false;
 }
 
-// Resolves the list `key` of a pipeline to indexes; what cannot be resolved is an error and left out.
+// Resolves the list `key` of a pipeline to indexes; what cannot be resolved is an error and left
+// out.
 static size_t pipeline_references(const struct config_node *node, const struct kind_table *table,
                                   struct component_list *list, const char *path, enum signal signal,
                                   unsigned *indexes, size_t max, struct option_errors *errors)
@@ -262,14 +317,14 @@ static size_t pipeline_references(const struct config_node *node, const struct k
     return count;
 }
 
-static void pipeline_bind(struct settings *settings, struct bytes id, const struct config_node *node,
-                          struct option_errors *errors)
+static void pipeline_bind(struct settings *settings, struct bytes id,
+                          const struct config_node *node, struct option_errors *errors)
 {
     struct pipeline_settings *pipeline = &settings->pipelines[settings->pipeline_count];
-    const char *path =
-        arena_text(&settings->arena, "service::pipelines::", id);
+    const char *path = arena_text(&settings->arena, "service::pipelines::", id);
     if (!pipeline_signal(id, &pipeline->signal)) {
-        option_error(errors, path, node, "unknown pipeline type \"%.*s\" (valid values: [traces metrics logs])",
+        option_error(errors, path, node,
+                     "unknown pipeline type \"%.*s\" (valid values: [traces metrics logs])",
                      BYTES_PRINTF(id_type(id)));
         return;
     }
@@ -359,7 +414,8 @@ static void telemetry_bind(struct settings *settings, const struct config_node *
     reader_bind(settings, config.readers);
 }
 
-// The two extensions; each is a row. An extension acts only when service::extensions names it, but the API is always on.
+// The two extensions; each is a row. An extension acts only when service::extensions names it, but
+// the API is always on.
 static void extensions_bind(struct settings *settings, const struct config_node *root,
                             struct option_errors *errors)
 {
@@ -383,15 +439,20 @@ static void extensions_bind(struct settings *settings, const struct config_node 
         if (!bytes_equal_text(id, rows[0].type) && !bytes_equal_text(id, rows[1].type)) {
             const char *advice = known_advice("extensions", id_type(id));
             option_error(errors, "extensions", node, "\"%.*s\" is not part of this build: %s",
-                         BYTES_PRINTF(id), advice != NULL ? advice : "remove it (valid values: [health_check evaluation_api])");
+                         BYTES_PRINTF(id),
+                         advice != NULL
+                             ? advice
+                             : "remove it (valid values: [health_check evaluation_api])");
         }
     }
     const struct config_node *names = config_get(config_get(root, "service"), "extensions");
     for (size_t i = 0; i < config_count(names); i++) {
         struct bytes id = config_text(config_at(names, i));
-        bool found = config_get(map, "health_check") != NULL && bytes_equal_text(id, "health_check");
+        bool found =
+            config_get(map, "health_check") != NULL && bytes_equal_text(id, "health_check");
         settings->health.enabled = settings->health.enabled || found;
-        if (!found && !bytes_equal_text(id, "evaluation_api") && known_advice("extensions", id_type(id)) == NULL) {
+        if (!found && !bytes_equal_text(id, "evaluation_api") &&
+            known_advice("extensions", id_type(id)) == NULL) {
             option_error(errors, "service::extensions", config_at(names, i),
                          "references extension \"%.*s\" which is not configured", BYTES_PRINTF(id));
         }
@@ -426,8 +487,8 @@ static void unused_warn(const struct component_list *list, struct option_errors 
 
 struct settings *settings_new(const struct config *config, struct option_errors *errors)
 {
-    static const char *const top[] = {"receivers", "processors", "exporters", "extensions", "connectors",
-                                      "service",   NULL};
+    static const char *const top[] = {"receivers",  "processors", "exporters", "extensions",
+                                      "connectors", "service",    NULL};
     static const char *const inner[] = {"extensions", "pipelines", "telemetry", NULL};
     struct settings *settings = calloc(1, sizeof(*settings));
     CHECK(settings != NULL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration bound to components: what is to be created and how it is wired. Everything wrong is collected with its
-// place; what is wrong is also marked on its component, so that `validate` can be strict while a run starts with whatever is
-// sound (DESIGN 1). Start and reload only; one thread.
+// The configuration bound to components: what is to be created and how it is wired. Everything
+// wrong is collected with its place; what is wrong is also marked on its component, so that
+// `validate` can be strict while a run starts with whatever is sound (DESIGN 1). Start and reload
+// only; one thread.
 #pragma once
 
 #include "base/log.h"
@@ -9,18 +10,18 @@
 
 #define SETTINGS_COMPONENTS_MAX 32  // per kind
 #define SETTINGS_PIPELINES_MAX 16
-#define SETTINGS_CHAIN_MAX 8        // processors of one pipeline
+#define SETTINGS_CHAIN_MAX 8  // processors of one pipeline
 
 struct component_settings {
-    const char *id;                 // "otlp_http/2"
-    const char *path;               // "exporters::otlp_http/2"
+    const char *id;    // "otlp_http/2"
+    const char *path;  // "exporters::otlp_http/2"
     const struct component_kind *kind;
-    const void *ops;                // of its kind's ops struct
-    void *config;                   // bound struct; borrowed from the settings' arena
+    const void *ops;  // of its kind's ops struct
+    void *config;     // bound struct; borrowed from the settings' arena
     const struct config_node *node;
-    unsigned faults;                // errors found in it
-    bool used;                      // named by a pipeline
-    char why[256];                  // first fault, for logs and for clients
+    unsigned faults;  // errors found in it
+    bool used;        // named by a pipeline
+    char why[256];    // first fault, for logs and for clients
 };
 
 struct component_list {
@@ -29,7 +30,7 @@ struct component_list {
 };
 
 struct pipeline_settings {
-    const char *id;                 // "traces/2"
+    const char *id;  // "traces/2"
     enum signal signal;
     unsigned receivers[SETTINGS_COMPONENTS_MAX], processors[SETTINGS_CHAIN_MAX],
         exporters[SETTINGS_COMPONENTS_MAX];  // indexes into the lists
@@ -38,13 +39,13 @@ struct pipeline_settings {
 
 struct endpoint_settings {
     bool enabled;
-    struct bytes endpoint;          // "localhost:13133"
-    struct bytes path;              // health_check only
+    struct bytes endpoint;  // "localhost:13133"
+    struct bytes path;      // health_check only
 };
 
 struct telemetry_settings {
-    int log_level;                  // enum log_level
-    int log_encoding;               // enum log_encoding
+    int log_level;     // enum log_level
+    int log_encoding;  // enum log_encoding
     bool metrics;
     struct bytes metrics_endpoint;  // "localhost:8888"
 };
@@ -55,11 +56,13 @@ struct settings {
     struct pipeline_settings pipelines[SETTINGS_PIPELINES_MAX];
     size_t pipeline_count;
     struct endpoint_settings health;  // extension health_check
-    struct endpoint_settings api;     // extension evaluation_api: explain and status; on by default, localhost:13134
+    struct endpoint_settings
+        api;  // extension evaluation_api: explain and status; on by default, localhost:13134
     struct telemetry_settings telemetry;
 };
 
-// Binds `config` (which must outlive the settings). Errors and warnings are appended; settings are usable whatever was found.
+// Binds `config` (which must outlive the settings). Errors and warnings are appended; settings are
+// usable whatever was found.
 struct settings *settings_new(const struct config *config, struct option_errors *errors);
 void settings_free(struct settings **settings);
 

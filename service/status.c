@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `sidejudge status`: one screen from the running process: received, forwarded, targets, graded, why not, spend, queues. --json prints the answer as it
-// came. Main thread of a command.
+// `sidejudge status`: one screen from the running process: received, forwarded, targets, graded,
+// why not, spend, queues. --json prints the answer as it came. Main thread of a command.
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "service/api_client.h"
 #include "service/commands.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 #define STATUS_MAX ((size_t)4 << 20)
 
@@ -20,9 +20,10 @@ static int64_t count_of(const struct json_value *object, const char *key)
 static void print_received(const struct json_value *root)
 {
     const struct json_value *received = json_get(root, "received");
-    printf("received     %" PRId64 " spans (%" PRId64 " refused), %" PRId64 " log records, %" PRId64 " metric points\n",
-           count_of(received, "spans"), count_of(received, "refused_spans"), count_of(received, "log_records"),
-           count_of(received, "metric_points"));
+    printf("received     %" PRId64 " spans (%" PRId64 " refused), %" PRId64 " log records, %" PRId64
+           " metric points\n",
+           count_of(received, "spans"), count_of(received, "refused_spans"),
+           count_of(received, "log_records"), count_of(received, "metric_points"));
 }
 
 static void print_exporters(const struct json_value *root)
@@ -30,17 +31,21 @@ static void print_exporters(const struct json_value *root)
     const struct json_value *list = json_get(root, "exporters");
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json_value *exporter = json_at(list, i);
-        printf("%-12s %-14.*s ", i == 0 ? "forwarded" : "", BYTES_PRINTF(json_get_text(exporter, "id")));
+        printf("%-12s %-14.*s ", i == 0 ? "forwarded" : "",
+               BYTES_PRINTF(json_get_text(exporter, "id")));
         if (json_get_text(exporter, "degraded").len > 0) {
             printf("DEGRADED: %.*s\n", BYTES_PRINTF(json_get_text(exporter, "degraded")));
             continue;
         }
         int64_t max = count_of(exporter, "queue_bytes_max");
-        printf("%" PRId64 " sent, %" PRId64 " failed, %" PRId64 " not queued, queue %" PRId64 " %%\n", count_of(exporter, "sent"),
-               count_of(exporter, "send_failed"), count_of(exporter, "enqueue_failed"),
+        printf("%" PRId64 " sent, %" PRId64 " failed, %" PRId64 " not queued, queue %" PRId64
+               " %%\n",
+               count_of(exporter, "sent"), count_of(exporter, "send_failed"),
+               count_of(exporter, "enqueue_failed"),
                max > 0 ? count_of(exporter, "queue_bytes") * 100 / max : 0);
         if (json_get_text(exporter, "last_error").len > 0) {
-            printf("%-12s %-14s last error: %.*s\n", "", "", BYTES_PRINTF(json_get_text(exporter, "last_error")));
+            printf("%-12s %-14s last error: %.*s\n", "", "",
+                   BYTES_PRINTF(json_get_text(exporter, "last_error")));
         }
     }
 }
@@ -49,7 +54,8 @@ static bool print_reason(void *arg, struct bytes key, const struct json_value *v
 {
     bool *first = arg;
     if (json_int(value, 0) > 0 && !bytes_equal_text(key, "judged")) {
-        printf("%-12s %-16.*s %" PRId64 "\n", *first ? "not graded" : "", BYTES_PRINTF(key), json_int(value, 0));
+        printf("%-12s %-16.*s %" PRId64 "\n", *first ? "not graded" : "", BYTES_PRINTF(key),
+               json_int(value, 0));
         *first = false;
     }
     return true;
@@ -61,11 +67,12 @@ static void print_spend(const struct json_value *evaluation)
     if (count_of(evaluation, "judges") == 0) {
         printf("spend        none: no judge is configured, deterministic evaluators only\n");
     } else if (budget != NULL) {
-        printf("spend        %.4f USD in the last 24 h of %.2f a day, %.4f available now; %" PRId64 " over budget, %" PRId64
-               " throttled\n",
-               json_double(json_get(budget, "spent_today_usd"), 0), json_double(json_get(budget, "usd_per_day"), 0),
-               json_double(json_get(budget, "available_usd"), 0), count_of(budget, "refused_over_budget"),
-               count_of(budget, "refused_throttled"));
+        printf("spend        %.4f USD in the last 24 h of %.2f a day, %.4f available now; %" PRId64
+               " over budget, %" PRId64 " throttled\n",
+               json_double(json_get(budget, "spent_today_usd"), 0),
+               json_double(json_get(budget, "usd_per_day"), 0),
+               json_double(json_get(budget, "available_usd"), 0),
+               count_of(budget, "refused_over_budget"), count_of(budget, "refused_throttled"));
     }
 }
 
@@ -78,19 +85,24 @@ static void print_evaluation(const struct json_value *evaluation)
     const struct json_value *ledger = json_get(evaluation, "ledger");
     const struct json_value *decisions = json_get(ledger, "decisions");
     bool first = true;
-    printf("targets      %" PRId64 " (open traces %" PRId64 ", late spans %" PRId64 ", without content %" PRId64 ")\n",
-           count_of(evaluation, "targets"), count_of(evaluation, "open_traces"), count_of(evaluation, "late_spans"),
-           count_of(evaluation, "without_content"));
-    printf("graded       %" PRId64 " (baseline probability %g, carriers %" PRId64 ", judge calls in flight %" PRId64 ")\n",
-           count_of(decisions, "judged"), json_double(json_get(evaluation, "baseline_probability"), 0),
+    printf("targets      %" PRId64 " (open traces %" PRId64 ", late spans %" PRId64
+           ", without content %" PRId64 ")\n",
+           count_of(evaluation, "targets"), count_of(evaluation, "open_traces"),
+           count_of(evaluation, "late_spans"), count_of(evaluation, "without_content"));
+    printf("graded       %" PRId64 " (baseline probability %g, carriers %" PRId64
+           ", judge calls in flight %" PRId64 ")\n",
+           count_of(decisions, "judged"),
+           json_double(json_get(evaluation, "baseline_probability"), 0),
            count_of(evaluation, "carriers"), count_of(evaluation, "judge_in_flight"));
     json_each(decisions, print_reason, &first);
     print_spend(evaluation);
     const struct json_value *recent = json_get(ledger, "recent");
     for (size_t i = 0; i < json_count(recent); i++) {
         const struct json_value *row = json_at(recent, i);
-        printf("%-12s %.*s  %-14.*s %.*s\n", i == 0 ? "recent" : "", BYTES_PRINTF(json_get_text(row, "trace_id")),
-               BYTES_PRINTF(json_get_text(row, "decision")), BYTES_PRINTF(json_get_text(row, "target")));
+        printf("%-12s %.*s  %-14.*s %.*s\n", i == 0 ? "recent" : "",
+               BYTES_PRINTF(json_get_text(row, "trace_id")),
+               BYTES_PRINTF(json_get_text(row, "decision")),
+               BYTES_PRINTF(json_get_text(row, "target")));
     }
 }
 
@@ -111,8 +123,8 @@ int command_status(struct arguments *arguments)
     } else {
         const struct json_value *root = json_root(document);
         printf("sidejudge    %.*s, up %" PRId64 " s, %" PRId64 " MiB resident of %" PRId64 " MiB\n",
-               BYTES_PRINTF(json_get_text(root, "version")), count_of(root, "uptime_s"), count_of(root, "rss_bytes") >> 20,
-               count_of(root, "memory_cap_bytes") >> 20);
+               BYTES_PRINTF(json_get_text(root, "version")), count_of(root, "uptime_s"),
+               count_of(root, "rss_bytes") >> 20, count_of(root, "memory_cap_bytes") >> 20);
         print_received(root);
         print_exporters(root);
         print_evaluation(json_get(root, "evaluation"));

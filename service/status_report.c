@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Gathers the numbers of one screen from metrics, exporters, the ledger and the budget, as one JSON object. Nothing is kept here: what is derivable is
-// read when somebody asks. Main thread.
+// Gathers the numbers of one screen from metrics, exporters, the ledger and the budget, as one JSON
+// object. Nothing is kept here: what is derivable is read when somebody asks. Main thread.
 
 #include "service/status_report.h"
+
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
 #include "processor/evaluation.h"
-
-#include <stdio.h>
 
 static void put_count(struct json_writer *out, const char *key, double value)
 {
@@ -115,7 +115,8 @@ void status_report_write(const struct status_report *report, struct buffer *out)
     json_begin_object(&writer);
     json_key(&writer, "version");
     json_put_literal(&writer, SIDEJUDGE_VERSION);
-    put_count(&writer, "uptime_s", (double)((clock_wall_ns() - report->started_wall_ns) / NS_PER_S));
+    put_count(&writer, "uptime_s",
+              (double)((clock_wall_ns() - report->started_wall_ns) / NS_PER_S));
     put_count(&writer, "rss_bytes", (double)account_process_rss());
     put_count(&writer, "memory_cap_bytes", (double)account_cap(report->account));
     put_received(&writer);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON behind `sidejudge status`: received, forwarded, targets, graded, why not, spend, queues, what is degraded. Main thread.
+// The JSON behind `sidejudge status`: received, forwarded, targets, graded, why not, spend, queues,
+// what is degraded. Main thread.
 #pragma once
 
 #include "service/wiring.h"

@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From settings to running components. Order of making: exporters, processors, shards, pipelines, receivers; order of ending: the opposite. A
-// component with faults is left out where that leaves a plain forwarder (processors) and answers 503 where it does not (exporters).
-// Refused: a generic dependency graph; five loops say the order. Bounds: those of settings. Main thread.
+// From settings to running components. Order of making: exporters, processors, shards, pipelines,
+// receivers; order of ending: the opposite. A component with faults is left out where that leaves a
+// plain forwarder (processors) and answers 503 where it does not (exporters). Refused: a generic
+// dependency graph; five loops say the order. Bounds: those of settings. Main thread.
 
 #include "service/wiring.h"
-
-#include "base/check.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
 enum { KIND_RECEIVERS, KIND_PROCESSORS, KIND_EXPORTERS };
 
 static const struct metric_family degraded_family = {
     .name = "sidejudge_degraded",
     .type = METRIC_GAUGE,
-    .help = "1 while a component could not be created or started and the process goes on without it.",
+    .help =
+        "1 while a component could not be created or started and the process goes on without it.",
     .labels = {"component", NULL}};
 
 static void degraded_set(const char *path, bool degraded)
@@ -32,14 +34,17 @@ static void degraded_set(const char *path, bool degraded)
 static void degraded_log(const char *path, const char *effect, const char *why)
 {
     degraded_set(path, true);
-    log_line(LOG_ERROR, "service", "degraded", LOG_TEXT("component", path), LOG_TEXT("effect", effect),
-             LOG_TEXT("why", why));
+    log_line(LOG_ERROR, "service", "degraded", LOG_TEXT("component", path),
+             LOG_TEXT("effect", effect), LOG_TEXT("why", why));
 }
 
-static struct component_env *env_of(struct wiring *wiring, unsigned kind, size_t index, const char *id)
+static struct component_env *env_of(struct wiring *wiring, unsigned kind, size_t index,
+                                    const char *id)
 {
     struct component_env *env = &wiring->envs[kind][index];
-    *env = (struct component_env){.id = id, .account = wiring->account, .processors_max = wiring->processors_max,
+    *env = (struct component_env){.id = id,
+                                  .account = wiring->account,
+                                  .processors_max = wiring->processors_max,
                                   .user_agent = wiring->user_agent};
     return env;
 }
@@ -54,7 +59,8 @@ static bool exporter_start(struct wiring *wiring, size_t index)
         snprintf(slot->why, sizeof(slot->why), "%s", component->why);
         return false;
     }
-    if (slot->ops->start(env, component->config, &exporter, slot->why, sizeof(slot->why)) != RESULT_OK) {
+    if (slot->ops->start(env, component->config, &exporter, slot->why, sizeof(slot->why)) !=
+        RESULT_OK) {
         return false;
     }
     atomic_store_explicit(&slot->exporter, exporter, memory_order_release);
@@ -69,7 +75,8 @@ static unsigned exporters_build(struct wiring *wiring)
         wiring->exporters[i].ops = list->items[i].ops;
         wiring->exporters[i].id = list->items[i].id;
         if (list->items[i].used && !exporter_start(wiring, i)) {
-            degraded_log(list->items[i].path, "its pipelines answer 503 until it starts; tried again every 10 s",
+            degraded_log(list->items[i].path,
+                         "its pipelines answer 503 until it starts; tried again every 10 s",
                          wiring->exporters[i].why);
             degraded++;
         }
@@ -87,7 +94,8 @@ unsigned wiring_retry_exporters(struct wiring *wiring)
         }
         if (list->items[i].faults == 0 && exporter_start(wiring, i)) {
             degraded_set(list->items[i].path, false);
-            log_line(LOG_INFO, "service", "exporter started after all", LOG_TEXT("component", list->items[i].path));
+            log_line(LOG_INFO, "service", "exporter started after all",
+                     LOG_TEXT("component", list->items[i].path));
         } else {
             degraded++;
         }
@@ -111,24 +119,28 @@ static unsigned processors_build(struct wiring *wiring)
         const struct component_env *env = env_of(wiring, KIND_PROCESSORS, i, component->id);
         if (component->faults > 0) {
             snprintf(why, sizeof(why), "%s", component->why);
-        } else if (slot->ops->create(env, component->config, &slot->processor, why, sizeof(why)) == RESULT_OK) {
+        } else if (slot->ops->create(env, component->config, &slot->processor, why, sizeof(why)) ==
+                   RESULT_OK) {
             continue;
         }
         slot->processor = NULL;
-        degraded_log(component->path, "telemetry is forwarded as it is, nothing is graded by it", why);
+        degraded_log(component->path, "telemetry is forwarded as it is, nothing is graded by it",
+                     why);
         degraded++;
     }
     return degraded;
 }
 
-static void out_pass(void *arg, struct shard *shard, struct processor *processor, struct parcel **parcel)
+static void out_pass(void *arg, struct shard *shard, struct processor *processor,
+                     struct parcel **parcel)
 {
     (void)arg;
     (void)processor;  // the parcel knows its next stage
     pipeline_pass(parcel, (int)shard_index(shard));
 }
 
-static void out_drop(void *arg, struct shard *shard, struct processor *processor, struct parcel **parcel)
+static void out_drop(void *arg, struct shard *shard, struct processor *processor,
+                     struct parcel **parcel)
 {
     (void)arg;
     (void)shard;
@@ -136,12 +148,12 @@ static void out_drop(void *arg, struct shard *shard, struct processor *processor
     pipeline_drop(parcel);
 }
 
-static enum result out_emit(void *arg, struct shard *shard, struct processor *processor, enum signal signal,
-                            struct batch **batch, uint32_t item_count)
+static enum result out_emit(void *arg, struct shard *shard, struct processor *processor,
+                            enum signal signal, struct batch **batch, uint32_t item_count)
 {
     struct wiring *wiring = arg;
-    return pipeline_emit(wiring->pipelines, wiring->pipeline_count, processor, signal, batch, item_count,
-                         (int)shard_index(shard));
+    return pipeline_emit(wiring->pipelines, wiring->pipeline_count, processor, signal, batch,
+                         item_count, (int)shard_index(shard));
 }
 
 // One shard serves four CPUs: assembling costs a tenth of what moving the bytes does.
@@ -161,11 +173,12 @@ static void shards_build(struct wiring *wiring)
     }
     for (size_t i = 0; i < wiring->shard_count; i++) {
         wiring->shards[i] = shard_new(
-            &(struct shard_config){.index = (unsigned)i,
-                                   .out = {.pass = out_pass, .drop = out_drop, .emit = out_emit, .arg = wiring},
-                                   .processors = sharded,
-                                   .ops = ops,
-                                   .processor_count = sharded_count},
+            &(struct shard_config){
+                .index = (unsigned)i,
+                .out = {.pass = out_pass, .drop = out_drop, .emit = out_emit, .arg = wiring},
+                .processors = sharded,
+                .ops = ops,
+                .processor_count = sharded_count},
             clock_mono_ns());
     }
 }
@@ -188,7 +201,8 @@ static void pipelines_build(struct wiring *wiring)
             }
         }
         for (size_t k = 0; k < from->exporter_count; k++) {
-            pipeline->exporters[pipeline->exporter_count++] = &wiring->exporters[from->exporters[k]];
+            pipeline->exporters[pipeline->exporter_count++] =
+                &wiring->exporters[from->exporters[k]];
         }
         wiring->pipelines[wiring->pipeline_count++] = pipeline;
     }
@@ -210,7 +224,8 @@ static void entries_build(struct wiring *wiring)
     }
 }
 
-unsigned wiring_build(struct wiring *wiring, const struct settings *settings, struct account *account, bool quiet)
+unsigned wiring_build(struct wiring *wiring, const struct settings *settings,
+                      struct account *account, bool quiet)
 {
     memset(wiring, 0, sizeof(*wiring));
     wiring->settings = settings;
@@ -248,7 +263,8 @@ enum result wiring_listen(struct wiring *wiring, char *why, size_t why_len)
         }
         const struct receiver_ops *ops = component->ops;
         const struct component_env *env = env_of(wiring, KIND_RECEIVERS, i, component->id);
-        if (ops->start(env, component->config, sinks, &wiring->receivers[i], why, why_len) != RESULT_OK) {
+        if (ops->start(env, component->config, sinks, &wiring->receivers[i], why, why_len) !=
+            RESULT_OK) {
             wiring->receivers[i] = NULL;
             degraded_set(component->path, true);
             result = RESULT_RETRY;

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `sidejudge demo`: six scenes on real traces, with a real Sidejudge in between and nothing beyond loopback. Each scene runs first and is told from what
-// really came out: the backend's bytes, the ledger's rows. Refused: canned output. Bounds: those of the stage. Main thread.
+// `sidejudge demo`: six scenes on real traces, with a real Sidejudge in between and nothing beyond
+// loopback. Each scene runs first and is told from what really came out: the backend's bytes, the
+// ledger's rows. Refused: canned output. Bounds: those of the stage. Main thread.
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -14,12 +20,7 @@
 #include "service/demo/demo_screen.h"
 #include "service/demo/demo_stage.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define REPEATS 20            // of the ten conversations, in the scene about choosing
+#define REPEATS 20  // of the ten conversations, in the scene about choosing
 #define BASELINE 0.25
 #define STOPPED_TRACES 10
 
@@ -35,7 +36,9 @@ struct demo {
 static enum result stage_open(struct demo *demo, double baseline, struct demo_stage **stage)
 {
     char why[512];
-    const struct demo_stage_config config = {.loop = demo->loop, .peers = demo->peers, .baseline = baseline,
+    const struct demo_stage_config config = {.loop = demo->loop,
+                                             .peers = demo->peers,
+                                             .baseline = baseline,
                                              .live_judge = demo->live_judge};
     enum result result = demo_stage_open(&config, stage, why, sizeof(why));
     if (result != RESULT_OK) {
@@ -53,13 +56,15 @@ static void scene_green(const struct demo *demo)
     demo_title(screen, 1, "Ten conversations as a trace backend sees them");
     for (size_t i = 0; i < demo->traces.count; i++) {
         const struct demo_trace *trace = &demo->traces.items[i];
-        demo_cell(screen, trace->all_green ? INK_GREEN : INK_RED, bytes_from_text(trace->all_green ? "  OK" : "  ERROR"), 7);
+        demo_cell(screen, trace->all_green ? INK_GREEN : INK_RED,
+                  bytes_from_text(trace->all_green ? "  OK" : "  ERROR"), 7);
         demo_cell(screen, INK_CYAN, trace->service, 16);
         demo_cell(screen, INK_PLAIN, trace->question, screen->width - 33);
         printf("  %u spans\n", trace->span_count);
         spans += trace->span_count;
     }
-    demo_say(screen, INK_DIM, "\n%u spans, no error. Was every answer right? The traces do not say.", spans);
+    demo_say(screen, INK_DIM,
+             "\n%u spans, no error. Was every answer right? The traces do not say.", spans);
 }
 
 // --- 2: the same with verdicts ---
@@ -69,7 +74,8 @@ static const struct json_value *first_failed(const struct json_value *decision)
     const struct json_value *scores = json_get(decision, "scores");
     for (size_t i = 0; i < json_count(scores); i++) {
         const struct json_value *score = json_at(scores, i);
-        if (bytes_equal_text(json_get_text(score, "by"), "judge") && bytes_equal_text(json_get_text(score, "label"), "fail")) {
+        if (bytes_equal_text(json_get_text(score, "by"), "judge") &&
+            bytes_equal_text(json_get_text(score, "label"), "fail")) {
             return score;
         }
     }
@@ -82,7 +88,9 @@ static bool was_judged(const struct json_value *decision)
 }
 
 // The newest decision about a trace, or NULL.
-static const struct json_value *decision_of(struct demo_stage *stage, const struct trace_id *trace_id, struct json_document **document)
+static const struct json_value *decision_of(struct demo_stage *stage,
+                                            const struct trace_id *trace_id,
+                                            struct json_document **document)
 {
     struct buffer text;
     buffer_init(&text, JSON_BYTES_MAX);
@@ -96,7 +104,8 @@ static const struct json_value *decision_of(struct demo_stage *stage, const stru
     return decision;
 }
 
-static void verdict_show(struct demo *demo, struct demo_stage *stage, const struct demo_trace *trace)
+static void verdict_show(struct demo *demo, struct demo_stage *stage,
+                         const struct demo_trace *trace)
 {
     const struct demo_screen *screen = &demo->screen;
     struct json_document *document;
@@ -109,7 +118,8 @@ static void verdict_show(struct demo *demo, struct demo_stage *stage, const stru
     printf("\n");
     if (failed != NULL) {
         char label[96];
-        snprintf(label, sizeof(label), "         %.*s %.2g  ", BYTES_PRINTF(json_get_text(failed, "name")),
+        snprintf(label, sizeof(label), "         %.*s %.2g  ",
+                 BYTES_PRINTF(json_get_text(failed, "name")),
                  json_double(json_get(failed, "score"), 0));
         demo_wrap(screen, INK_RED, "         says     ", json_get_text(failed, "evidence"));
         demo_wrap(screen, INK_YELLOW, "         missing  ", trace->evidence);
@@ -123,8 +133,11 @@ static bool scene_verdicts(struct demo *demo)
     struct demo_stage *stage;
     unsigned spans = 0;
     demo_title(&demo->screen, 2, "The same ten with Sidejudge in between");
-    demo_say(&demo->screen, INK_DIM, demo->live_judge != NULL ? "Judge: %s (live; redacted transcripts leave this machine).\n"
-                                                              : "Judge: a scripted one on loopback%s: it knows these ten conversations and nothing else.\n",
+    demo_say(&demo->screen, INK_DIM,
+             demo->live_judge != NULL
+                 ? "Judge: %s (live; redacted transcripts leave this machine).\n"
+                 : "Judge: a scripted one on loopback%s: it knows these ten conversations and "
+                   "nothing else.\n",
              demo->live_judge != NULL ? demo->live_judge : "");
     if (stage_open(demo, 1, &stage) != RESULT_OK) {
         return false;
@@ -139,9 +152,11 @@ static bool scene_verdicts(struct demo *demo)
     }
     struct budget_status budget;
     budget_status(evaluation_budget(demo_stage_evaluation(stage)), &budget, clock_mono_ns());
-    uint64_t judged = ledger_count(evaluation_ledger(demo_stage_evaluation(stage)), DECISION_JUDGED);
+    uint64_t judged =
+        ledger_count(evaluation_ledger(demo_stage_evaluation(stage)), DECISION_JUDGED);
     demo->cost_per_grading = judged > 0 ? budget.spent_usd / (double)judged : 0;
-    demo_say(&demo->screen, INK_DIM, "\n%" PRIu64 " graded; %u of %u spans at the backend, scores on the spans.", judged,
+    demo_say(&demo->screen, INK_DIM,
+             "\n%" PRIu64 " graded; %u of %u spans at the backend, scores on the spans.", judged,
              demo_peers_span_count(demo->peers), spans);
     demo_stage_close(&stage);
     return settled;
@@ -152,7 +167,7 @@ static bool scene_verdicts(struct demo *demo)
 struct wanted_span {
     struct trace_id trace_id;
     struct span_id span_id;
-    bool any_scored;            // the first span with sidejudge.verdict, else the one with span_id
+    bool any_scored;  // the first span with sidejudge.verdict, else the one with span_id
     struct bytes item;
     struct item_view view;
     bool found;
@@ -165,8 +180,9 @@ static bool find_span(void *arg, const struct item_view *view)
     if (wanted->found || memcmp(view->trace_id, wanted->trace_id.bytes, 16) != 0) {
         return true;
     }
-    if (wanted->any_scored ? attribute_find(view->attributes, SPAN_ATTRIBUTES, "sidejudge.decision", &value)
-                           : memcmp(view->span_id, wanted->span_id.bytes, 8) == 0) {
+    if (wanted->any_scored
+            ? attribute_find(view->attributes, SPAN_ATTRIBUTES, "sidejudge.decision", &value)
+            : memcmp(view->span_id, wanted->span_id.bytes, 8) == 0) {
         wanted->found = true;
         wanted->item = view->item;
         wanted->view = *view;
@@ -199,7 +215,8 @@ static void attributes_show(const struct demo *demo, const struct item_view *vie
         printf("  %s ", added ? "+" : " ");
         demo_cell(&demo->screen, added ? INK_GREEN : INK_DIM, attribute.key, 38);
         printf(" ");
-        demo_cell(&demo->screen, added ? INK_PLAIN : INK_DIM, buffer_view(&text), demo->screen.width - 44);
+        demo_cell(&demo->screen, added ? INK_PLAIN : INK_DIM, buffer_view(&text),
+                  demo->screen.width - 44);
         printf("\n");
     }
     buffer_fini(&text);
@@ -223,24 +240,31 @@ static void scene_span(struct demo *demo)
     printf("\n");
     attributes_show(demo, &before.view, false);
     attributes_show(demo, &after.view, true);
-    bool kept = after.item.len >= before.item.len && memcmp(after.item.ptr, before.item.ptr, before.item.len) == 0;
+    bool kept = after.item.len >= before.item.len &&
+                memcmp(after.item.ptr, before.item.ptr, before.item.len) == 0;
     demo_say(&demo->screen, kept ? INK_GREEN : INK_RED,
-             "\n%zu bytes before, %zu after; the first %zu are %s. Beside them: OpenInference's evaluations.<i>.*.",
-             before.item.len, after.item.len, before.item.len, kept ? "the same, byte for byte" : "NOT the same");
+             "\n%zu bytes before, %zu after; the first %zu are %s. Beside them: OpenInference's "
+             "evaluations.<i>.*.",
+             before.item.len, after.item.len, before.item.len,
+             kept ? "the same, byte for byte" : "NOT the same");
 }
 
 // --- 4: why the others were not graded ---
 
-static void explain_show(struct demo *demo, struct demo_stage *stage, const struct trace_id *trace_ids, size_t count)
+static void explain_show(struct demo *demo, struct demo_stage *stage,
+                         const struct trace_id *trace_ids, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct json_document *document;
         const struct json_value *decision = decision_of(stage, &trace_ids[i], &document);
         if (bytes_equal_text(json_get_text(decision, "decision"), "not_sampled")) {
             const struct json_value *sampling = json_get(decision, "sampling");
-            printf("\n  sidejudge explain %.*s\n", BYTES_PRINTF(json_get_text(decision, "trace_id")));
-            demo_wrap(&demo->screen, INK_PLAIN, "    decision     ", json_get_text(decision, "reason"));
-            printf("    probability  %g; random number %.*s of 2^56\n", json_double(json_get(sampling, "probability"), 0),
+            printf("\n  sidejudge explain %.*s\n",
+                   BYTES_PRINTF(json_get_text(decision, "trace_id")));
+            demo_wrap(&demo->screen, INK_PLAIN, "    decision     ",
+                      json_get_text(decision, "reason"));
+            printf("    probability  %g; random number %.*s of 2^56\n",
+                   json_double(json_get(sampling, "probability"), 0),
                    BYTES_PRINTF(json_get_text(sampling, "random")));
             json_free(&document);
             return;
@@ -253,9 +277,13 @@ static void spend_show(struct demo *demo, uint64_t judged, uint64_t all)
 {
     double share = all > 0 ? (double)judged / (double)all : 0;
     double month = 100000 * share * demo->cost_per_grading;
-    demo_say(&demo->screen, INK_PLAIN, "\n  %.4f USD per graded conversation%s", demo->cost_per_grading,
-             demo->live_judge != NULL ? "" : " (the tokens that were used, at 1 and 5 USD per million)");
-    demo_say(&demo->screen, INK_PLAIN, "  100,000 conversations a month, graded at this rate: %.0f USD; the default budget stops at 1 USD a day.", month);
+    demo_say(
+        &demo->screen, INK_PLAIN, "\n  %.4f USD per graded conversation%s", demo->cost_per_grading,
+        demo->live_judge != NULL ? "" : " (the tokens that were used, at 1 and 5 USD per million)");
+    demo_say(&demo->screen, INK_PLAIN,
+             "  100,000 conversations a month, graded at this rate: %.0f USD; the default budget "
+             "stops at 1 USD a day.",
+             month);
 }
 
 static bool scene_choosing(struct demo *demo)
@@ -286,11 +314,13 @@ static bool scene_choosing(struct demo *demo)
     }
     bool settled = demo_stage_wait(stage, count, spans);
     struct ledger *ledger = evaluation_ledger(demo_stage_evaluation(stage));
-    demo_say(&demo->screen, INK_PLAIN, "  %zu further conversations, baseline %g, quality signals at 1:\n", count, BASELINE);
+    demo_say(&demo->screen, INK_PLAIN,
+             "  %zu further conversations, baseline %g, quality signals at 1:\n", count, BASELINE);
     for (unsigned i = 0; i < DECISION_COUNT; i++) {
         uint64_t n = ledger_count(ledger, (enum decision)i);
         if (n > 0) {
-            printf("  %6" PRIu64 "  %-14s %s\n", n, decision_label((enum decision)i), decision_text((enum decision)i));
+            printf("  %6" PRIu64 "  %-14s %s\n", n, decision_label((enum decision)i),
+                   decision_text((enum decision)i));
         }
     }
     explain_show(demo, stage, trace_ids, count);
@@ -337,7 +367,8 @@ static bool scene_stopped(struct demo *demo)
     unsigned spans = 0;
     demo_title(&demo->screen, 5, "The judge is stopped");
     if (demo->live_judge != NULL) {
-        demo_say(&demo->screen, INK_DIM, "The live judge cannot be stopped from here; this scene is for the scripted one.");
+        demo_say(&demo->screen, INK_DIM,
+                 "The live judge cannot be stopped from here; this scene is for the scripted one.");
         return true;
     }
     demo_peers_forget(demo->peers);
@@ -357,11 +388,14 @@ static bool scene_stopped(struct demo *demo)
     bool settled = demo_stage_wait(stage, demo->traces.count, spans);
     struct score_count count = {0};
     demo_peers_each(demo->peers, count_in_request, &count);
-    uint64_t errors = ledger_count(evaluation_ledger(demo_stage_evaluation(stage)), DECISION_JUDGE_ERROR);
-    demo_say(&demo->screen, count.spans == spans ? INK_GREEN : INK_RED, "  %u of %u spans are at the backend; %u requests were refused",
-             count.spans, spans, demo_stage_refused(stage));
+    uint64_t errors =
+        ledger_count(evaluation_ledger(demo_stage_evaluation(stage)), DECISION_JUDGE_ERROR);
+    demo_say(&demo->screen, count.spans == spans ? INK_GREEN : INK_RED,
+             "  %u of %u spans are at the backend; %u requests were refused", count.spans, spans,
+             demo_stage_refused(stage));
     demo_say(&demo->screen, INK_YELLOW, "  %" PRIu64 " decisions say judge_error", errors);
-    demo_say(&demo->screen, count.scored == 0 ? INK_GREEN : INK_RED, "  %u spans carry a judge's score: none is invented", count.scored);
+    demo_say(&demo->screen, count.scored == 0 ? INK_GREEN : INK_RED,
+             "  %u spans carry a judge's score: none is invented", count.scored);
     demo_stage_close(&stage);
     return settled && count.scored == 0;
 }
@@ -372,12 +406,20 @@ static void scene_yours(const struct demo *demo)
 {
     demo_title(&demo->screen, 6, "This, with your own agent");
     demo_say(&demo->screen, INK_PLAIN,
-             "  export SIDEJUDGE_JUDGE=anthropic/claude-haiku-4-5 ANTHROPIC_API_KEY=...     # or leave it out: no judge, no cost\n"
-             "  export LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=...                       # or PHOENIX_COLLECTOR_ENDPOINT=...\n"
-             "  build/release/sidejudge                                                      # listens on localhost:4317 and :4318\n");
-    demo_say(&demo->screen, INK_PLAIN, "  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python your_agent.py       # the only change at the agent\n"
-                                       "  build/release/sidejudge status                                               # what was graded, what was not, why\n");
-    demo_say(&demo->screen, INK_DIM, "Scores of judges that were not calibrated against people are marked so (sidejudge.judge.calibrated = false).");
+             "  export SIDEJUDGE_JUDGE=anthropic/claude-haiku-4-5 ANTHROPIC_API_KEY=...     # or "
+             "leave it out: no judge, no cost\n"
+             "  export LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=...                       # or "
+             "PHOENIX_COLLECTOR_ENDPOINT=...\n"
+             "  build/release/sidejudge                                                      # "
+             "listens on localhost:4317 and :4318\n");
+    demo_say(&demo->screen, INK_PLAIN,
+             "  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python your_agent.py       # the "
+             "only change at the agent\n"
+             "  build/release/sidejudge status                                               # "
+             "what was graded, what was not, why\n");
+    demo_say(&demo->screen, INK_DIM,
+             "Scores of judges that were not calibrated against people are marked so "
+             "(sidejudge.judge.calibrated = false).");
 }
 
 int command_demo(struct arguments *arguments)

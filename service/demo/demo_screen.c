@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Plain printf with a little care: width and colours are asked once, columns count characters and not bytes. Refused: a terminal library for six
-// screens of text. Main thread.
+// Plain printf with a little care: width and colours are asked once, columns count characters and
+// not bytes. Refused: a terminal library for six screens of text. Main thread.
 
 #include "service/demo/demo_screen.h"
 
@@ -14,7 +14,8 @@
 
 #define PAUSE_MS 6000
 
-static const char *const inks[] = {"", "\033[2m", "\033[1m", "\033[32m", "\033[31m", "\033[33m", "\033[36m"};
+static const char *const inks[] = {"",         "\033[2m",  "\033[1m", "\033[32m",
+                                   "\033[31m", "\033[33m", "\033[36m"};
 
 void demo_screen_init(struct demo_screen *screen, bool plain)
 {

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs the real thing: a configuration text through the ordinary loader, the ordinary runtime, an ordinary HTTP client in front. Nothing on a stage is
-// special but the ports. Bounds: 30 s of waiting. Main thread.
+// Runs the real thing: a configuration text through the ordinary loader, the ordinary runtime, an
+// ordinary HTTP client in front. Nothing on a stage is special but the ports. Bounds: 30 s of
+// waiting. Main thread.
 
 #include "service/demo/demo_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "processor/evaluation.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #define WAIT_NS (30 * NS_PER_S)
 
@@ -36,18 +37,21 @@ static void yaml_write(const struct demo_stage_config *with, uint16_t port, stru
         buffer_append_text(out, "    judge: \"${env:SIDEJUDGE_JUDGE}\"\n");
     } else {
         buffer_printf(out,
-                      "    judges: {default: {api: openai, endpoint: \"http://127.0.0.1:%u/v1\", model: scripted,\n"
+                      "    judges: {default: {api: openai, endpoint: \"http://127.0.0.1:%u/v1\", "
+                      "model: scripted,\n"
                       "      max_retries: 0, price: {input_per_mtok: 1, output_per_mtok: 5}}}\n",
                       demo_peers_judge_port(with->peers));
     }
     buffer_printf(out,
                   "exporters: {otlp_http: {endpoint: \"http://127.0.0.1:%u\", compression: none}}\n"
                   "service:\n  telemetry: {logs: {level: error}, metrics: {level: none}}\n"
-                  "  pipelines: {traces: {receivers: [otlp], processors: [evaluation], exporters: [otlp_http]}}\n",
+                  "  pipelines: {traces: {receivers: [otlp], processors: [evaluation], exporters: "
+                  "[otlp_http]}}\n",
                   demo_peers_backend_port(with->peers));
 }
 
-static enum result stage_configure(struct demo_stage *stage, uint16_t port, char *why, size_t why_len)
+static enum result stage_configure(struct demo_stage *stage, uint16_t port, char *why,
+                                   size_t why_len)
 {
     struct buffer yaml, errors, warnings;
     buffer_init(&yaml, 65536);
@@ -68,7 +72,8 @@ static enum result stage_configure(struct demo_stage *stage, uint16_t port, char
     return result == RESULT_OK ? RESULT_OK : RESULT_FAIL;
 }
 
-enum result demo_stage_open(const struct demo_stage_config *config, struct demo_stage **out, char *why, size_t why_len)
+enum result demo_stage_open(const struct demo_stage_config *config, struct demo_stage **out,
+                            char *why, size_t why_len)
 {
     struct demo_stage *stage = calloc(1, sizeof(*stage));
     CHECK(stage != NULL);
@@ -121,8 +126,12 @@ void demo_stage_send(struct demo_stage *stage, struct bytes json)
     sending->stage = stage;
     buffer_init(&sending->body, json.len);
     buffer_append_bytes(&sending->body, json);
-    const struct http_request request = {.method = "POST", .url = stage->url, .headers = headers, .header_count = 1,
-                                         .body = buffer_view(&sending->body), .timeout_ns = 10 * NS_PER_S};
+    const struct http_request request = {.method = "POST",
+                                         .url = stage->url,
+                                         .headers = headers,
+                                         .header_count = 1,
+                                         .body = buffer_view(&sending->body),
+                                         .timeout_ns = 10 * NS_PER_S};
     stage->pending++;
     (void)http_client_send(stage->client, &request, sent, sending);
 }
@@ -152,7 +161,8 @@ bool demo_stage_wait(struct demo_stage *stage, uint64_t decisions, unsigned span
     while (clock_mono_ns() < give_up_ns) {
         loop_run_once(stage->with.loop, 20);
         loop_run_once(runtime_loop(stage->runtime), 0);
-        if (stage->pending == 0 && demo_stage_decided(stage) >= decisions && demo_peers_span_count(stage->with.peers) >= spans) {
+        if (stage->pending == 0 && demo_stage_decided(stage) >= decisions &&
+            demo_peers_span_count(stage->with.peers) >= spans) {
             return true;
         }
     }

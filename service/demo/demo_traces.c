@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The recorded files as bytes of the binary (.incbin), their index read once. Ids are replaced in the text: an id is a quoted run of 32 or 16 hex
-// digits behind a key that ends in "Id", and equal ids become equal ids; conversations get new names. Refused: traces made by
-// hand. Bounds: 16 files. Main thread.
+// The recorded files as bytes of the binary (.incbin), their index read once. Ids are replaced in
+// the text: an id is a quoted run of 32 or 16 hex digits behind a key that ends in "Id", and equal
+// ids become equal ids; conversations get new names. Refused: traces made by hand. Bounds: 16
+// files. Main thread.
 
 #include "service/demo/demo_traces.h"
+
+#include <string.h>
 
 #include "base/check.h"
 #include "base/json.h"
 #include "proto/otlp_json.h"
 #include "proto/scan.h"
-
-#include <string.h>
 
 #define TRACE_BYTES_MAX ((size_t)1 << 20)
 
@@ -57,11 +58,13 @@ static void trace_read(struct demo_traces *traces, struct demo_trace *trace)
     struct buffer request;
     struct scan_report report;
     buffer_init(&request, 2 * TRACE_BYTES_MAX);
-    CHECK(otlp_json_to_protobuf(SIGNAL_TRACES, trace->json, &request, why, sizeof(why)) == RESULT_OK);
+    CHECK(otlp_json_to_protobuf(SIGNAL_TRACES, trace->json, &request, why, sizeof(why)) ==
+          RESULT_OK);
     trace->request = arena_copy(&traces->arena, buffer_view(&request));
     buffer_fini(&request);
     trace->all_green = true;
-    CHECK(scan_request(SIGNAL_TRACES, trace->request, SCAN_CHECK_UTF8, note_span, trace, &report) == RESULT_OK);
+    CHECK(scan_request(SIGNAL_TRACES, trace->request, SCAN_CHECK_UTF8, note_span, trace, &report) ==
+          RESULT_OK);
 }
 
 void demo_traces_init(struct demo_traces *traces)
@@ -69,7 +72,8 @@ void demo_traces_init(struct demo_traces *traces)
     memset(traces, 0, sizeof(*traces));
     arena_init(&traces->arena, (size_t)8 << 20);
     struct json_document *document = NULL;
-    struct bytes index = bytes_from(demo_file_index, (size_t)(demo_file_end_index - demo_file_index));
+    struct bytes index =
+        bytes_from(demo_file_index, (size_t)(demo_file_end_index - demo_file_index));
     CHECK(json_parse(index, &document, NULL) == RESULT_OK);
     const struct json_value *rows = json_root(document);
     for (size_t i = 0; i < json_count(rows) && traces->count < DEMO_TRACES_MAX; i++) {
@@ -127,7 +131,8 @@ static size_t id_length(struct bytes text, size_t at)
     return is_hex_run(text, at, 32) ? 32 : is_hex_run(text, at, 16) ? 16 : 0;
 }
 
-// Length of the quoted prefix of a conversation's name at `at` ("session-, "conversation-); 0 elsewhere.
+// Length of the quoted prefix of a conversation's name at `at` ("session-, "conversation-); 0
+// elsewhere.
 static size_t conversation_prefix(struct bytes text, size_t at)
 {
     static const char *const prefixes[] = {"\"session-", "\"conversation-"};
@@ -139,7 +144,8 @@ static size_t conversation_prefix(struct bytes text, size_t at)
     return 0;
 }
 
-void demo_trace_again(const struct demo_trace *trace, struct random *random, struct buffer *out, struct trace_id *trace_id)
+void demo_trace_again(const struct demo_trace *trace, struct random *random, struct buffer *out,
+                      struct trace_id *trace_id)
 {
     uint8_t key[16];
     random_fill(random, key, sizeof(key));

@@ -124,7 +124,7 @@ static void logs_and_metrics_pass_bit_for_bit(void **state)
     struct random random;
     struct buffer requests[2];
     const struct sample_options options = {.has_unknown_fields = true};
-    random_init(&random, 4711);
+    random_seed(&random, 4711);
     harness_start_with(harness, backend, "evaluation: ", "evaluation");
     for (size_t i = 0; i < 2; i++) {
         buffer_init(&requests[i], (size_t)1 << 20);

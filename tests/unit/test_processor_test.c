@@ -94,8 +94,9 @@ static void bench_send(struct bench *bench)
     struct buffer request;
     buffer_init(&request, 1 << 16);
     rig_request(&request, "shop", "x", specs, 2);
-    struct parcel *parcel =
-        parcel_new(batch_make(SIGNAL_TRACES, buffer_view(&request), 0), PARCEL_ALL, NULL, 0, 1);
+    struct batch *batch = batch_make(SIGNAL_TRACES, buffer_view(&request), 0);
+    batch->item_count = 2;
+    struct parcel *parcel = parcel_new(batch, PARCEL_ALL, NULL, 0, 1);
     buffer_fini(&request);
     struct shard_ticket *ticket = shard_reserve(bench->shard);
     shard_post_take(&ticket, bench->processor, &parcel);

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replies of an HTTP/2 connection: responses to requests and to gRPC calls as frames. On the
+// server's thread.
+#pragma once
+
+#include "receiver/http2.h"
+
+// request_reply's way in: submits the response on the request's stream. Copies everything.
+void http2_reply(struct http2 *http2, struct request *request, const struct response *response);
