@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Repetition by distinct word triples: prose of any length keeps most of its triples distinct, a loop does not. Copies of the question and answers
-// without a letter or digit are 0 outright. Refused: compression ratio (it depends on length and language). Bounds: the first 8,192 words.
+// Repetition by distinct word triples: prose of any length keeps most of its triples distinct, a
+// loop does not. Copies of the question and answers without a letter or digit are 0 outright.
+//
+// Refused: compression ratio (it depends on length and language).
+//
+// Bounds: the first 8,192 words.
 
 #include "processor/degenerate.h"
 
 #include "processor/words.h"
 
 #define WORDS_READ_MAX 8192
-#define TRIPLES_FREE 8        // shorter answers cannot be told from ordinary ones
-#define ORDINARY_SHARE 0.7    // distinct triples in repetitive but ordinary prose (lists, tables)
+#define TRIPLES_FREE 8      // shorter answers cannot be told from ordinary ones
+#define ORDINARY_SHARE 0.7  // distinct triples in repetitive but ordinary prose (lists, tables)
 
 static bool is_copy(struct bytes response, struct bytes question)
 {

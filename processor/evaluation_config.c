@@ -481,6 +481,11 @@ void evaluation_validate(const void *config, const struct config_node *node, con
     evaluation_plan_init(plan, own, path, errors);
     evaluation_plan_fini(plan);
     free(plan);
+    if (own->hold_ns > 0 && own->hold_ns <= own->completion.linger_ns) {
+        option_warning(errors, path, node,
+                       "completion::linger is not below hold: targets leave before they are "
+                       "decided, so that scores come on carriers only");
+    }
     if (own->completion.idle_ns > own->completion.max_age_ns) {
         option_error(errors, path, node, "completion::idle must not be above completion::max_age");
     }

@@ -18,7 +18,8 @@
 #include "processor/evaluation_trace.h"
 #include "processor/grading_delivery.h"
 
-enum { PROMPT_BYTES_MAX = 64 << 10, PROMPT_BYTES_FRAME = 4096 };
+// The frame is rubric, form of the answer and what an API adds for it by itself.
+enum { PROMPT_BYTES_MAX = 64 << 10, PROMPT_BYTES_FRAME = 3500 };
 
 struct target *target_new(struct evaluation_state *state, struct trace *trace,
                           struct trace_span *span, const struct target_choice *choice)
@@ -236,6 +237,46 @@ static unsigned judges_mark(struct evaluation_state *state, struct grade *grade,
     return grade->asked_count;
 }
 
+// A new process has next to nothing to spend, and its operator waits for a first score: what does
+// not fit into the first grant as a whole is graded by the evaluators that fit, in their order.
+static void judges_fit_first_grant(struct evaluation_state *state, struct grade *grade,
+                                   const struct interaction *interaction)
+{
+    struct evaluation *evaluation = state->evaluation;
+    const struct evaluator_set *set = &evaluation->plan.evaluators;
+    double limit =
+        budget_first_limit(evaluation->budget, grade->choice.baseline_picked, state->now_ns);
+    if (grade->estimate_usd <= limit || !evaluation->port.estimate_usd) {
+        return;
+    }
+    double sum = 0;
+    bool fits[EVALUATORS_MAX] = {false};
+    for (size_t i = 0; i < set->count; i++) {
+        double one = grade->asked[i]
+                         ? evaluation->port.estimate_usd(evaluation->port.arg, set->items[i].judge,
+                                                         prompt_bytes(interaction))
+                         : 0;
+        fits[i] = grade->asked[i] && sum + one <= limit;
+        sum += fits[i] ? one : 0;
+    }
+    if (sum == 0) {
+        snprintf(grade->why, sizeof(grade->why),
+                 "estimated at %.4f USD; a process starts with %.4f USD and saves up",
+                 grade->estimate_usd, limit);
+        return;
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (grade->asked[i] && !fits[i]) {
+            grade->asked[i] = false;
+            grade->asked_count--;
+            score_note(&grade->scores[i], OUTCOME_ERROR,
+                       "the first grading of a process is paid for one evaluator at a time");
+            score_settle(&set->items[i], &grade->scores[i]);
+        }
+    }
+    grade->estimate_usd = sum;
+}
+
 static enum target_state judges_ask(struct evaluation_state *state, struct target *target,
                                     const struct interaction *interaction)
 {
@@ -284,6 +325,7 @@ static enum target_state picked(struct evaluation_state *state, struct target *t
         return judged(state, target);
     }
     if (evaluation->budget) {
+        judges_fit_first_grant(state, grade, interaction);
         switch (budget_take(evaluation->budget, grade->choice.baseline_picked, grade->estimate_usd,
                             grade->asked_count, state->now_ns)) {
         case BUDGET_GRANTED:

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The judge pool: one thread with one loop and one HTTP client per judge; jobs come through a mailbox, wait in a first-in, first-out list per judge and
-// are sent while the judge's concurrency and breaker allow it. A job has one deadline; retries, waits and Retry-After live inside it. The breaker opens
-// after five failures in a row and lets one probe through when its time is over; what waits meanwhile runs into its deadline or is told
-// at submission. Refused: a thread per call, and a queue that outlives the deadline. Bounds: 256 jobs, max_concurrency calls, 1 MiB replies.
-// The pool's thread, but for submission (any thread).
+// The judge pool: one thread with one loop and one HTTP client per judge; jobs come through a
+// mailbox, wait in a first-in, first-out list per judge and are sent while the judge's concurrency
+// and breaker allow it. A job has one deadline; retries, waits and Retry-After live inside it. The
+// breaker opens after five failures in a row and lets one probe through when its time is over; what
+// waits meanwhile runs into its deadline or is told at submission. Refused: a thread per call, and
+// a queue that outlives the deadline. Bounds: 256 jobs, max_concurrency calls, 1 MiB replies. The
+// pool's thread, but for submission (any thread).
 
 #include "processor/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -14,10 +20,6 @@
 #include "base/thread.h"
 #include "processor/judge_api.h"
 #include "processor/prompt.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define POOL_MAGIC MAGIC('J', 'U', 'D', 'G')
 #define JOBS_MAX 256
@@ -27,15 +29,15 @@
 #define BREAKER_OPEN_MAX_NS (60 * NS_PER_S)
 #define RETRY_FIRST_NS (250 * NS_PER_MS)
 #define BYTES_PER_TOKEN 4.0
-#define OUTPUT_TOKENS_EXPECTED 200.0
+#define OUTPUT_TOKENS_EXPECTED 120.0
 
-struct call {                       // a job on its way
-    struct call *next;              // of its judge's waiting list
+struct call {           // a job on its way
+    struct call *next;  // of its judge's waiting list
     struct judge_seat *seat;
     struct judge_job *job;
     struct buffer body;
     struct timer retry;
-    char secret[512];               // scratch of the API's headers
+    char secret[512];  // scratch of the API's headers
     struct http_header headers[JUDGE_HEADERS_MAX + 1];
     size_t header_count;
     uint64_t started_ns, deadline_ns;
@@ -43,7 +45,7 @@ struct call {                       // a job on its way
     bool is_probe;
 };
 
-struct judge_seat {                 // one judge of the pool
+struct judge_seat {  // one judge of the pool
     struct judge_pool *pool;
     struct judge_config config;
     const struct judge_api_ops *api;
@@ -51,9 +53,9 @@ struct judge_seat {                 // one judge of the pool
     char url[1024];
     struct call *waiting, **waiting_end;
     int64_t in_flight;
-    unsigned failures;              // in a row
+    unsigned failures;  // in a row
     uint64_t open_until_ns, open_for_ns;
-    _Atomic bool is_open;           // read by submitters
+    _Atomic bool is_open;  // read by submitters
     bool probing;
     _Atomic uint64_t output_tokens, answers;  // running mean for estimates
 };
@@ -65,10 +67,10 @@ struct judge_pool {
     struct mailbox inbox;
     struct thread thread;
     struct account *account;
-    struct redactor *redactor;      // of replies; the pool's thread
+    struct redactor *redactor;  // of replies; the pool's thread
     struct judge_seat seats[JUDGES_MAX];
     size_t count;
-    atomic_size_t jobs;             // submitted and not done
+    atomic_size_t jobs;  // submitted and not done
 };
 
 static void seat_pump(struct judge_seat *seat);
@@ -117,7 +119,8 @@ static void breaker_note(struct judge_seat *seat, bool success)
         return;
     }
     seat->open_for_ns = seat->open_for_ns == 0 ? BREAKER_OPEN_NS : seat->open_for_ns * 2;
-    seat->open_for_ns = seat->open_for_ns > BREAKER_OPEN_MAX_NS ? BREAKER_OPEN_MAX_NS : seat->open_for_ns;
+    seat->open_for_ns =
+        seat->open_for_ns > BREAKER_OPEN_MAX_NS ? BREAKER_OPEN_MAX_NS : seat->open_for_ns;
     seat->open_until_ns = now_ns + seat->open_for_ns;
     atomic_store_explicit(&seat->is_open, true, memory_order_relaxed);
 }
@@ -131,7 +134,8 @@ static void usage_take(struct call *call, const struct judge_answer *answer)
     result->input_tokens += answer->input_tokens;
     result->output_tokens += answer->output_tokens;
     result->cost_usd += ((double)answer->input_tokens * seat->config.input_per_mtok +
-                         (double)answer->output_tokens * seat->config.output_per_mtok) / 1e6;
+                         (double)answer->output_tokens * seat->config.output_per_mtok) /
+                        1e6;
     atomic_fetch_add_explicit(&seat->output_tokens, answer->output_tokens, memory_order_relaxed);
     atomic_fetch_add_explicit(&seat->answers, 1, memory_order_relaxed);
 }
@@ -172,7 +176,8 @@ static bool call_retry(struct call *call, const struct http_response *response)
         wait_ns = response->retry_after_ns;
     }
     uint64_t at_ns = loop_now_ns(loop) + wait_ns;
-    if (call->attempts > (unsigned)call->seat->config.max_retries || at_ns + RETRY_FIRST_NS >= call->deadline_ns) {
+    if (call->attempts > (unsigned)call->seat->config.max_retries ||
+        at_ns + RETRY_FIRST_NS >= call->deadline_ns) {
         return false;
     }
     timer_init(&call->retry, retry_fire, call);
@@ -187,7 +192,8 @@ static void replied(void *arg, const struct http_response *response)
     seat->in_flight--;
     bool transport = response->result != RESULT_OK;
     bool success = !transport && response->status >= 200 && response->status < 300;
-    bool retryable = transport ? response->result == RESULT_RETRY : status_is_retryable(response->status);
+    bool retryable =
+        transport ? response->result == RESULT_RETRY : status_is_retryable(response->status);
     breaker_note(seat, success || (!transport && !retryable));
     if (success) {
         reply_read(call, response);
@@ -197,7 +203,8 @@ static void replied(void *arg, const struct http_response *response)
             snprintf(problem, sizeof(problem), "judge unreachable: %s (%u attempts)",
                      response->error != NULL ? response->error : "no reply", call->attempts);
         } else {
-            snprintf(problem, sizeof(problem), "judge answered %d (%u attempts)", response->status, call->attempts);
+            snprintf(problem, sizeof(problem), "judge answered %d (%u attempts)", response->status,
+                     call->attempts);
         }
         call_error(call, problem);
     }
@@ -247,7 +254,8 @@ static struct call *waiting_shift(struct judge_seat *seat)
     return call;
 }
 
-// Sends what may be sent; while the breaker is open, what waits is told so instead of running into its deadline.
+// Sends what may be sent; while the breaker is open, what waits is told so instead of running into
+// its deadline.
 static void seat_pump(struct judge_seat *seat)
 {
     while (seat->waiting != NULL && seat->in_flight < seat->config.max_concurrency) {
@@ -256,7 +264,8 @@ static void seat_pump(struct judge_seat *seat)
         } else if (seat->probing) {
             return;
         } else {
-            call_error(waiting_shift(seat), "the judge failed five times in a row; it is left alone for a while");
+            call_error(waiting_shift(seat),
+                       "the judge failed five times in a row; it is left alone for a while");
         }
     }
 }
@@ -290,7 +299,8 @@ static void call_begin(struct judge_pool *pool, struct judge_job *job)
     call->deadline_ns = call->started_ns + (uint64_t)seat->config.timeout_ns;
     buffer_init(&call->body, JSON_BYTES_MAX);
     buffer_append_bytes(&call->body, job->prompt_parts);
-    call->header_count = seat->api->headers(&seat->config, call->secret, sizeof(call->secret), call->headers);
+    call->header_count =
+        seat->api->headers(&seat->config, call->secret, sizeof(call->secret), call->headers);
     call->headers[call->header_count++] = (struct http_header){"Content-Type", "application/json"};
     *seat->waiting_end = call;
     seat->waiting_end = &call->next;
@@ -313,8 +323,8 @@ static bool pool_turn(void *arg, uint64_t now_ns)
 
 // --- life ---
 
-static enum result seat_open(struct judge_pool *pool, struct judge_seat *seat, const struct judge_config *config, char *why,
-                             size_t why_len)
+static enum result seat_open(struct judge_pool *pool, struct judge_seat *seat,
+                             const struct judge_config *config, char *why, size_t why_len)
 {
     seat->pool = pool;
     seat->config = *config;
@@ -332,8 +342,8 @@ static enum result seat_open(struct judge_pool *pool, struct judge_seat *seat, c
     return http_client_new(pool->loop, &client, &seat->client, why, why_len);
 }
 
-enum result judge_pool_new(const struct judge_config *judges, size_t count, struct account *account, struct judge_pool **out, char *why,
-                           size_t why_len)
+enum result judge_pool_new(const struct judge_config *judges, size_t count, struct account *account,
+                           struct judge_pool **out, char *why, size_t why_len)
 {
     CHECK(count > 0 && count <= JUDGES_MAX);
     struct judge_pool *pool = aligned_alloc(_Alignof(struct judge_pool), sizeof(*pool));
@@ -408,8 +418,9 @@ void judge_pool_free(struct judge_pool **out)
 
 // --- jobs ---
 
-static void body_write(const struct judge_seat *seat, const struct rubric *rubric, const struct interaction *interaction,
-                       struct redactor *redactor, struct buffer *out)
+static void body_write(const struct judge_seat *seat, const struct rubric *rubric,
+                       const struct interaction *interaction, struct redactor *redactor,
+                       struct buffer *out)
 {
     struct random random;
     struct buffer instructions, transcript;
@@ -424,8 +435,9 @@ static void body_write(const struct judge_seat *seat, const struct rubric *rubri
     buffer_fini(&transcript);
 }
 
-enum result judge_job_new(struct judge_pool *pool, int judge, const struct rubric *rubric, const struct interaction *interaction,
-                          struct redactor *redactor, struct judge_job **out)
+enum result judge_job_new(struct judge_pool *pool, int judge, const struct rubric *rubric,
+                          const struct interaction *interaction, struct redactor *redactor,
+                          struct judge_job **out)
 {
     CHECK(judge >= 0 && (size_t)judge < pool->count);
     struct judge_job *job = calloc(1, sizeof(*job));
@@ -471,8 +483,12 @@ double judge_estimate_usd(const struct judge_pool *pool, int judge, size_t promp
     if (answers >= 5) {
         output = (double)atomic_load_explicit(&seat->output_tokens, memory_order_relaxed) / answers;
     }
-    output = output > (double)seat->config.max_output_tokens ? (double)seat->config.max_output_tokens : output;
-    return ((double)prompt_bytes / BYTES_PER_TOKEN * seat->config.input_per_mtok + output * seat->config.output_per_mtok) / 1e6;
+    output = output > (double)seat->config.max_output_tokens
+                 ? (double)seat->config.max_output_tokens
+                 : output;
+    return ((double)prompt_bytes / BYTES_PER_TOKEN * seat->config.input_per_mtok +
+            output * seat->config.output_per_mtok) /
+           1e6;
 }
 
 enum result judge_pool_submit(struct judge_pool *pool, struct judge_job **job)
@@ -513,7 +529,8 @@ static void probe_done(struct judge_job *job)
     loop_stop(probe->pool->loop);
 }
 
-enum result judge_probe(const struct judge_config *config, struct judge_result *result, char *why, size_t why_len)
+enum result judge_probe(const struct judge_config *config, struct judge_result *result, char *why,
+                        size_t why_len)
 {
     struct interaction interaction = {.question = BYTES_LITERAL("What is the capital of France?"),
                                       .response = BYTES_LITERAL("The capital of France is Paris."),
@@ -526,9 +543,11 @@ enum result judge_probe(const struct judge_config *config, struct judge_result *
         return RESULT_FAIL;
     }
     arena_init(&arena, 4096);
-    enum result ready = rubric_load(BYTES_LITERAL("answer_relevance"), &arena, &rubric, why, why_len);
+    enum result ready =
+        rubric_load(BYTES_LITERAL("answer_relevance"), &arena, &rubric, why, why_len);
     CHECK(ready == RESULT_OK);
-    if (judge_job_new(probe.pool, 0, rubric, &interaction, probe.pool->redactor, &job) == RESULT_OK) {
+    if (judge_job_new(probe.pool, 0, rubric, &interaction, probe.pool->redactor, &job) ==
+        RESULT_OK) {
         struct judge_job *kept = job;
         job->done = probe_done;
         job->arg = &probe;
@@ -542,7 +561,8 @@ enum result judge_probe(const struct judge_config *config, struct judge_result *
     arena_fini(&arena);
     *result = probe.result;
     if (!probe.done || probe.result.score.outcome != OUTCOME_SCORE) {
-        snprintf(why, why_len, "%.200s", probe.done ? probe.result.score.explanation : "the judge could not be asked");
+        snprintf(why, why_len, "%.200s",
+                 probe.done ? probe.result.score.explanation : "the judge could not be asked");
         return RESULT_RETRY;
     }
     return RESULT_OK;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A judge's configuration: rows, the one-line shorthand, defaults by API, dated list prices, and what is wrong with it in words. Refused: calling a
-// provider to see whether a key works (doctor does that). Start only.
-
-#include "base/check.h"
-#include "processor/judge_api.h"
+// A judge's configuration: rows, the one-line shorthand, defaults by API, dated list prices, and
+// what is wrong with it in words.
+//
+// Refused: calling a provider to see whether a key works (doctor does that).
+//
+// Start only.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/check.h"
+#include "processor/judge_api.h"
 
 extern const struct judge_api_ops judge_api_openai, judge_api_anthropic;
 
@@ -16,30 +20,77 @@ const struct judge_api_ops *const judge_apis[] = {&judge_api_openai, &judge_api_
 const char *const judge_api_names[] = {"openai", "anthropic", NULL};
 
 static const struct option price_options[] = {
-    {.key = "input_per_mtok", .kind = OPTION_DOUBLE, .offset = offsetof(struct judge_config, input_per_mtok), .min = 0, .max = 1e4,
-     .unit = "USD", .doc = "Price of a million input tokens."},
-    {.key = "output_per_mtok", .kind = OPTION_DOUBLE, .offset = offsetof(struct judge_config, output_per_mtok), .min = 0, .max = 1e4,
-     .unit = "USD", .doc = "Price of a million output tokens."},
+    {.key = "input_per_mtok",
+     .kind = OPTION_DOUBLE,
+     .offset = offsetof(struct judge_config, input_per_mtok),
+     .min = 0,
+     .max = 1e4,
+     .unit = "USD",
+     .doc = "Price of a million input tokens."},
+    {.key = "output_per_mtok",
+     .kind = OPTION_DOUBLE,
+     .offset = offsetof(struct judge_config, output_per_mtok),
+     .min = 0,
+     .max = 1e4,
+     .unit = "USD",
+     .doc = "Price of a million output tokens."},
     {0}};
 
 const struct option judge_options[] = {
-    {.key = "api", .kind = OPTION_ENUM, .offset = offsetof(struct judge_config, api), .fallback = "openai", .choices = judge_api_names,
-     .doc = "openai: any server with OpenAI-compatible chat completions; anthropic: the Messages API."},
-    {.key = "endpoint", .kind = OPTION_TEXT, .offset = offsetof(struct judge_config, endpoint),
-     .doc = "The API's base URL as its own SDK takes it (OpenAI-compatible ones end in /v1); default by api."},
-    {.key = "model", .kind = OPTION_TEXT, .offset = offsetof(struct judge_config, model), .flags = OPTION_F_REQUIRED,
+    {.key = "api",
+     .kind = OPTION_ENUM,
+     .offset = offsetof(struct judge_config, api),
+     .fallback = "openai",
+     .choices = judge_api_names,
+     .doc = "openai: any server with OpenAI-compatible chat completions; anthropic: the Messages "
+            "API."},
+    {.key = "endpoint",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct judge_config, endpoint),
+     .doc = "The API's base URL as its own SDK takes it (OpenAI-compatible ones end in /v1); "
+            "default by api."},
+    {.key = "model",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct judge_config, model),
+     .flags = OPTION_F_REQUIRED,
      .doc = "The model's name at that API."},
-    {.key = "api_key", .kind = OPTION_SECRET, .offset = offsetof(struct judge_config, api_key),
+    {.key = "api_key",
+     .kind = OPTION_SECRET,
+     .offset = offsetof(struct judge_config, api_key),
      .doc = "Default: ANTHROPIC_API_KEY or OPENAI_API_KEY; a loopback endpoint needs none."},
-    {.key = "timeout", .kind = OPTION_DURATION, .offset = offsetof(struct judge_config, timeout_ns), .fallback = "20s", .min = 0.05,
-     .max = 600, .unit = "s", .doc = "Deadline of one grading, retries included."},
-    {.key = "max_concurrency", .kind = OPTION_INT, .offset = offsetof(struct judge_config, max_concurrency), .fallback = "8", .min = 1,
-     .max = 256, .doc = "Calls in flight at once."},
-    {.key = "max_output_tokens", .kind = OPTION_INT, .offset = offsetof(struct judge_config, max_output_tokens), .fallback = "512",
-     .min = 64, .max = 8192, .doc = "Bound of the answer; an answer that is cut is an error."},
-    {.key = "max_retries", .kind = OPTION_INT, .offset = offsetof(struct judge_config, max_retries), .fallback = "2", .min = 0, .max = 10,
+    {.key = "timeout",
+     .kind = OPTION_DURATION,
+     .offset = offsetof(struct judge_config, timeout_ns),
+     .fallback = "20s",
+     .min = 0.05,
+     .max = 600,
+     .unit = "s",
+     .doc = "Deadline of one grading, retries included."},
+    {.key = "max_concurrency",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct judge_config, max_concurrency),
+     .fallback = "8",
+     .min = 1,
+     .max = 256,
+     .doc = "Calls in flight at once."},
+    {.key = "max_output_tokens",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct judge_config, max_output_tokens),
+     .fallback = "512",
+     .min = 64,
+     .max = 8192,
+     .doc = "Bound of the answer; an answer that is cut is an error."},
+    {.key = "max_retries",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct judge_config, max_retries),
+     .fallback = "2",
+     .min = 0,
+     .max = 10,
      .doc = "Further attempts inside the deadline after a transport failure, 429 or 5xx."},
-    {.key = "price", .kind = OPTION_GROUP, .rows = price_options, .present_offset = offsetof(struct judge_config, has_price),
+    {.key = "price",
+     .kind = OPTION_GROUP,
+     .rows = price_options,
+     .present_offset = offsetof(struct judge_config, has_price),
      .doc = "Needed for models without a list price; 0 is a price."},
     {0}};
 
@@ -62,7 +113,8 @@ static bool is_version_of(struct bytes model, const char *listed)
         return false;
     }
     struct bytes rest = bytes_slice(model, len, SIZE_MAX);
-    return rest.len == 0 || bytes_start_with(rest, BYTES_LITERAL("-20")) || bytes_start_with(rest, BYTES_LITERAL("@")) ||
+    return rest.len == 0 || bytes_start_with(rest, BYTES_LITERAL("-20")) ||
+           bytes_start_with(rest, BYTES_LITERAL("@")) ||
            bytes_start_with(rest, BYTES_LITERAL("-latest"));
 }
 
@@ -97,11 +149,13 @@ void judge_complete(struct judge_config *config, struct arena *arena)
         config->api_key = arena_copy(arena, variable(api->key_variable));
     }
     if (!config->has_price) {
-        config->has_price = price_find(api->name, config->model, &config->input_per_mtok, &config->output_per_mtok);
+        config->has_price =
+            price_find(api->name, config->model, &config->input_per_mtok, &config->output_per_mtok);
     }
 }
 
-enum result judge_from_shorthand(struct bytes text, struct arena *arena, struct judge_config *config, char *why, size_t why_len)
+enum result judge_from_shorthand(struct bytes text, struct arena *arena,
+                                 struct judge_config *config, char *why, size_t why_len)
 {
     size_t slash = bytes_find(text, BYTES_LITERAL("/"), 0);
     struct bytes provider = bytes_slice(text, 0, slash == SIZE_MAX ? 0 : slash);
@@ -109,7 +163,8 @@ enum result judge_from_shorthand(struct bytes text, struct arena *arena, struct 
     struct buffer ignored;
     buffer_init(&ignored, 4096);
     errors.out = &ignored;
-    option_bind(judge_options, NULL, "judge", config, sizeof(*config), arena, &errors);  // defaults; `model` is missing there
+    option_bind(judge_options, NULL, "judge", config, sizeof(*config), arena,
+                &errors);  // defaults; `model` is missing there
     buffer_fini(&ignored);
     config->name = BYTES_LITERAL("default");
     for (int i = 0; judge_apis[i] != NULL; i++) {
@@ -120,7 +175,9 @@ enum result judge_from_shorthand(struct bytes text, struct arena *arena, struct 
             return RESULT_OK;
         }
     }
-    snprintf(why, why_len, "\"%.*s\" is not provider/model (anthropic/claude-haiku-4-5, openai/gpt-4.1-mini); other servers go under `judges`",
+    snprintf(why, why_len,
+             "\"%.*s\" is not provider/model (anthropic/claude-haiku-4-5, openai/gpt-4.1-mini); "
+             "other servers go under `judges`",
              BYTES_PRINTF(text));
     return RESULT_REJECT;
 }
@@ -146,18 +203,22 @@ static bool host_is_loopback(struct bytes host)
 void judge_host(const struct judge_config *config, char out[128])
 {
     struct bytes host = url_host(config->endpoint);
-    snprintf(out, 128, "%.*s", host_is_loopback(host) ? 0 : (int)host.len, host.len > 0 ? (const char *)host.ptr : "");
+    snprintf(out, 128, "%.*s", host_is_loopback(host) ? 0 : (int)host.len,
+             host.len > 0 ? (const char *)host.ptr : "");
 }
 
-void judge_validate(const struct judge_config *config, const char *path, const struct config_node *node, struct option_errors *errors)
+void judge_validate(const struct judge_config *config, const char *path,
+                    const struct config_node *node, struct option_errors *errors)
 {
     const struct judge_api_ops *api = api_of(config);
     const char *why = NULL;
     if (!http_url_is_valid(config->endpoint, &why)) {
-        option_error(errors, path, node, "`endpoint` \"%.*s\": %s", BYTES_PRINTF(config->endpoint), why);
+        option_error(errors, path, node, "`endpoint` \"%.*s\": %s", BYTES_PRINTF(config->endpoint),
+                     why);
     }
     if (bytes_end_with(config->endpoint, bytes_from_text(api->path))) {
-        option_error(errors, path, node, "`endpoint` is the base URL: leave out \"%s\", it is appended", api->path);
+        option_error(errors, path, node,
+                     "`endpoint` is the base URL: leave out \"%s\", it is appended", api->path);
     }
     if (config->model.len == 0) {
         option_error(errors, path, node, "`model` must be given");
@@ -167,14 +228,16 @@ void judge_validate(const struct judge_config *config, const char *path, const s
     }
     if (!config->has_price) {
         option_error(errors, path, node,
-                     "\"%.*s\" has no list price here: give `price: {input_per_mtok: ..., output_per_mtok: ...}` (0 is a price)",
+                     "\"%.*s\" has no list price here: give `price: {input_per_mtok: ..., "
+                     "output_per_mtok: ...}` (0 is a price)",
                      BYTES_PRINTF(config->model));
     }
 }
 
 const char *judge_id(const struct judge_config *config, const char *epoch, char out[160])
 {
-    snprintf(out, 160, "%s/%.*s@%s", api_of(config)->name, config->model.len < 100 ? (int)config->model.len : 100,
+    snprintf(out, 160, "%s/%.*s@%s", api_of(config)->name,
+             config->model.len < 100 ? (int)config->model.len : 100,
              (const char *)config->model.ptr, epoch);
     return out;
 }

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading a judge's structured answer: exactly {reason, evidence, score}, score a number in [0,1]. Anything else is an error, never a score and never a 0.
-// Refused: looking for a number in prose. Bounds: 64 KiB of answer; texts cut at the score's fields. Judge thread.
-
-#include "base/utf8.h"
-#include "processor/judge_api.h"
-#include "processor/redaction.h"
+// Reading a judge's structured answer: exactly {reason, evidence, score}, score a number in [0,1].
+// Anything else is an error, never a score and never a 0.
+//
+// Refused: looking for a number in prose. Bounds: 64 KiB of answer; texts cut at the score's
+// fields. Judge thread.
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/utf8.h"
+#include "processor/judge_api.h"
+#include "processor/redaction.h"
 
 #define REPLY_BYTES_MAX ((size_t)64 << 10)
 
 const char judge_reply_schema[] =
     "{\"type\":\"object\",\"properties\":{"
     "\"reason\":{\"type\":\"string\",\"description\":\"At most three sentences: what decided.\"},"
-    "\"evidence\":{\"type\":\"string\",\"description\":\"The failing sentence of the response, word for word; empty when there is none.\"},"
+    "\"evidence\":{\"type\":\"string\",\"description\":\"The failing sentence of the response, "
+    "word for word; empty when there is none.\"},"
     "\"score\":{\"type\":\"number\",\"description\":\"0 (bad) to 1 (good).\"}},"
     "\"required\":[\"reason\",\"evidence\",\"score\"],\"additionalProperties\":false}";
 
@@ -58,13 +62,15 @@ static const char *object_problem(const struct json_value *object)
     return NULL;
 }
 
-void judge_reply_score(const struct judge_answer *answer, struct redactor *redactor, struct score *score)
+void judge_reply_score(const struct judge_answer *answer, struct redactor *redactor,
+                       struct score *score)
 {
     struct json_document *document = NULL;
     const struct json_value *object = answer->object;
     const char *problem = answer->problem;
     if (problem == NULL && object == NULL) {
-        if (answer->text.len > REPLY_BYTES_MAX || json_parse(answer->text, &document, NULL) != RESULT_OK) {
+        if (answer->text.len > REPLY_BYTES_MAX ||
+            json_parse(answer->text, &document, NULL) != RESULT_OK) {
             problem = "the judge's answer is not JSON";
         } else {
             object = json_root(document);
@@ -77,8 +83,10 @@ void judge_reply_score(const struct judge_answer *answer, struct redactor *redac
         memset(score, 0, sizeof(*score));
         score->outcome = OUTCOME_SCORE;
         score->value = json_double(json_get(object, "score"), 0);
-        copy_masked(json_get_text(object, "reason"), redactor, score->explanation, sizeof(score->explanation));
-        copy_masked(json_get_text(object, "evidence"), redactor, score->evidence, sizeof(score->evidence));
+        copy_masked(json_get_text(object, "reason"), redactor, score->explanation,
+                    sizeof(score->explanation));
+        copy_masked(json_get_text(object, "evidence"), redactor, score->evidence,
+                    sizeof(score->evidence));
     }
     json_free(&document);
 }

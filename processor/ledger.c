@@ -1,30 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows live in a first-in, first-out ring of compact blocks: fixed fields, then texts, then the scores already written as JSON, since all
-// that anybody does with them is to show them. An open-addressing index finds the newest row of a trace; rows of one trace are chained. Refused: a
-// database (nothing here survives a restart) and fixed-size rows (an explanation may be 1 KiB, most rows have none). Bounds:
-// rows and bytes, oldest out. MUTEX_LEDGER; any thread.
+// Rows live in a first-in, first-out ring of compact blocks: fixed fields, then texts, then the
+// scores already written as JSON, since all that anybody does with them is to show them. An
+// open-addressing index finds the newest row of a trace; rows of one trace are chained. Refused: a
+// database (nothing here survives a restart) and fixed-size rows (an explanation may be 1 KiB, most
+// rows have none). Bounds: rows and bytes, oldest out. MUTEX_LEDGER; any thread.
 
 #include "processor/ledger.h"
-
-#include "base/check.h"
-#include "base/clock.h"
-#include "base/hash.h"
-#include "base/thread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/thread.h"
+
 #define SCORES_JSON_MAX ((size_t)64 << 10)
 
-enum { TEXT_TARGET_NAME, TEXT_SERVICE, TEXT_AGENT, TEXT_DIALECT, TEXT_WHY, TEXT_SCORES, TEXT_COUNT };
+enum {
+    TEXT_TARGET_NAME,
+    TEXT_SERVICE,
+    TEXT_AGENT,
+    TEXT_DIALECT,
+    TEXT_WHY,
+    TEXT_SCORES,
+    TEXT_COUNT
+};
 
 struct stored {
-    struct stored *older;          // of the same trace
+    struct stored *older;  // of the same trace
     uint32_t size;
-    uint32_t ends[TEXT_COUNT];     // of each text in data
+    uint32_t ends[TEXT_COUNT];  // of each text in data
     struct trace_id trace_id;
     struct span_id target;
     struct sampling_choice choice;
@@ -40,7 +49,7 @@ struct ledger {
     struct stored **ring;
     uint32_t rows_max, first, count;
     size_t bytes_max, bytes;
-    struct stored **index;         // newest row of a trace
+    struct stored **index;  // newest row of a trace
     uint32_t index_mask;
     uint64_t counts[DECISION_COUNT];
     double cost_usd;
@@ -100,7 +109,8 @@ void ledger_free(struct ledger *ledger)
 
 static struct stored **index_slot(struct ledger *ledger, const struct trace_id *trace_id)
 {
-    uint32_t i = (uint32_t)hash_keyed(trace_id->bytes, sizeof(trace_id->bytes)) & ledger->index_mask;
+    uint32_t i =
+        (uint32_t)hash_keyed(trace_id->bytes, sizeof(trace_id->bytes)) & ledger->index_mask;
     while (ledger->index[i] != NULL && !trace_id_equal(&ledger->index[i]->trace_id, trace_id)) {
         i = (i + 1) & ledger->index_mask;
     }
@@ -111,7 +121,8 @@ static void index_remove(struct ledger *ledger, struct stored **slot)
 {
     *slot = NULL;
     uint32_t i = (uint32_t)(slot - ledger->index);
-    for (i = (i + 1) & ledger->index_mask; ledger->index[i] != NULL; i = (i + 1) & ledger->index_mask) {
+    for (i = (i + 1) & ledger->index_mask; ledger->index[i] != NULL;
+         i = (i + 1) & ledger->index_mask) {
         struct stored *moved = ledger->index[i];
         ledger->index[i] = NULL;
         *index_slot(ledger, &moved->trace_id) = moved;
@@ -181,8 +192,11 @@ static struct stored *stored_new(const struct ledger_row *row)
     buffer_init(&scores, SCORES_JSON_MAX);
     scores_write(row, &scores);
     const struct bytes texts[TEXT_COUNT] = {
-        bytes_from_text(row->target_name), bytes_from_text(row->service_name), bytes_from_text(row->agent_name),
-        bytes_from_text(row->dialect),     bytes_from_text(row->why),
+        bytes_from_text(row->target_name),
+        bytes_from_text(row->service_name),
+        bytes_from_text(row->agent_name),
+        bytes_from_text(row->dialect),
+        bytes_from_text(row->why),
         buffer_status(&scores) == RESULT_OK ? buffer_view(&scores) : BYTES_LITERAL("[]")};
     size_t size = sizeof(struct stored);
     for (size_t i = 0; i < TEXT_COUNT; i++) {
@@ -190,10 +204,17 @@ static struct stored *stored_new(const struct ledger_row *row)
     }
     struct stored *stored = malloc(size);
     if (stored != NULL) {
-        *stored = (struct stored){.size = (uint32_t)size, .trace_id = row->trace_id, .target = row->target,
-                                  .choice = row->choice, .decided_wall_ns = row->decided_wall_ns,
-                                  .held_ns = row->held_ns, .cost_usd = row->cost_usd, .decision = (uint8_t)row->decision,
-                                  .truncated = row->truncated, .incomplete = row->incomplete, .on_span = row->on_span};
+        *stored = (struct stored){.size = (uint32_t)size,
+                                  .trace_id = row->trace_id,
+                                  .target = row->target,
+                                  .choice = row->choice,
+                                  .decided_wall_ns = row->decided_wall_ns,
+                                  .held_ns = row->held_ns,
+                                  .cost_usd = row->cost_usd,
+                                  .decision = (uint8_t)row->decision,
+                                  .truncated = row->truncated,
+                                  .incomplete = row->incomplete,
+                                  .on_span = row->on_span};
         uint32_t end = 0;
         for (size_t i = 0; i < TEXT_COUNT; i++) {
             if (texts[i].len > 0) {
@@ -220,7 +241,8 @@ void ledger_add(struct ledger *ledger, const struct ledger_row *row)
     ledger->counts[row->decision]++;
     ledger->cost_usd += row->cost_usd;
     if (stored != NULL) {
-        while (ledger->count > 0 && (ledger->count == ledger->rows_max || ledger->bytes + stored->size > ledger->bytes_max)) {
+        while (ledger->count > 0 && (ledger->count == ledger->rows_max ||
+                                     ledger->bytes + stored->size > ledger->bytes_max)) {
             evict_oldest(ledger);
         }
         ledger->ring[(ledger->first + ledger->count) % ledger->rows_max] = stored;
@@ -233,7 +255,8 @@ void ledger_add(struct ledger *ledger, const struct ledger_row *row)
     mutex_unlock(MUTEX_LEDGER);
 }
 
-void ledger_supersede(struct ledger *ledger, const struct trace_id *trace_id, const struct span_id *target)
+void ledger_supersede(struct ledger *ledger, const struct trace_id *trace_id,
+                      const struct span_id *target)
 {
     mutex_lock(MUTEX_LEDGER);
     for (struct stored *row = *index_slot(ledger, trace_id); row != NULL; row = row->older) {
@@ -274,7 +297,8 @@ static void rule_write(const char *name, double probability, bool picked, struct
     json_end_object(out);
 }
 
-static void sampling_write(const struct ledger *ledger, const struct sampling_choice *choice, struct json_writer *out)
+static void sampling_write(const struct ledger *ledger, const struct sampling_choice *choice,
+                           struct json_writer *out)
 {
     json_key(out, "sampling");
     json_begin_object(out);
@@ -314,7 +338,8 @@ static void sampling_write(const struct ledger *ledger, const struct sampling_ch
     json_end_object(out);
 }
 
-static void row_write(const struct ledger *ledger, const struct stored *row, struct json_writer *out)
+static void row_write(const struct ledger *ledger, const struct stored *row,
+                      struct json_writer *out)
 {
     char text[33];
     json_begin_object(out);
@@ -398,7 +423,8 @@ void ledger_summary(struct ledger *ledger, unsigned recent, struct json_writer *
     json_key(out, "recent");
     json_begin_array(out);
     for (uint32_t i = 0; i < recent && i < ledger->count; i++) {
-        row_write(ledger, ledger->ring[(ledger->first + ledger->count - 1 - i) % ledger->rows_max], out);
+        row_write(ledger, ledger->ring[(ledger->first + ledger->count - 1 - i) % ledger->rows_max],
+                  out);
     }
     json_end_array(out);
     json_end_object(out);

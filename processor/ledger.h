@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The decision ledger: one row per interaction, bounded (100,000 rows or 16 MiB, oldest out), read by `sidejudge explain` and the admin endpoint. Holds no
-// content: probabilities, reasons, scores, labels and explanations of graded rows (masked). MUTEX_LEDGER; any thread.
+// The decision ledger: one row per interaction, bounded (100,000 rows or 16 MiB, oldest out), read
+// by `sidejudge explain` and the admin endpoint. Holds no content: probabilities, reasons, scores,
+// labels and explanations of graded rows (masked). MUTEX_LEDGER; any thread.
 #pragma once
 
 #include "base/json.h"
@@ -21,17 +22,17 @@ struct ledger_score {
     bool asked_judge;
 };
 
-struct ledger_row {                // filled by the shard, copied in
+struct ledger_row {  // filled by the shard, copied in
     struct trace_id trace_id;
     struct span_id target;
     char target_name[64], service_name[64], agent_name[64], dialect[24];
     enum decision decision;
-    char why[192];                 // detail: "judge answered 500 3 times", "" when the reason says it all
+    char why[192];  // detail: "judge answered 500 3 times", "" when the reason says it all
     struct sampling_choice choice;
     bool truncated, incomplete;
     uint64_t decided_wall_ns;
-    uint64_t held_ns;              // how long the target was held
-    bool on_span;                  // scores went onto the span (false: carrier)
+    uint64_t held_ns;  // how long the target was held
+    bool on_span;      // scores went onto the span (false: carrier)
     double cost_usd;
     const struct ledger_score *scores;
     size_t score_count;
@@ -42,9 +43,12 @@ struct ledger *ledger_new(const struct sampling *sampling, unsigned rows_max, si
 void ledger_free(struct ledger *ledger);
 void ledger_add(struct ledger *ledger, const struct ledger_row *row);
 // A decided target turns out to lie under another one.
-void ledger_supersede(struct ledger *ledger, const struct trace_id *trace_id, const struct span_id *target);
-// Writes {"trace_id": ..., "decisions": [...]} with every p_k, R, pi, reasons in words, scores; false when no row is there.
+void ledger_supersede(struct ledger *ledger, const struct trace_id *trace_id,
+                      const struct span_id *target);
+// Writes {"trace_id": ..., "decisions": [...]} with every p_k, R, pi, reasons in words, scores;
+// false when no row is there.
 bool ledger_explain(struct ledger *ledger, const struct trace_id *trace_id, struct buffer *out);
-// Counts by reason since start, the last `recent` rows, the spend: the JSON behind `sidejudge status`.
+// Counts by reason since start, the last `recent` rows, the spend: the JSON behind `sidejudge
+// status`.
 void ledger_summary(struct ledger *ledger, unsigned recent, struct json_writer *out);
 uint64_t ledger_count(const struct ledger *ledger, enum decision decision);

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Each row of quality_signal.def has one predicate here, in the same order; what needs memory (the same user turn again) keeps hashes only, in a
-// ring with an index by hash. Refused: scores out of signals; a signal says that something was seen, nothing more. Bounds: the ring's count and
-// age. Pure but for the ring, which belongs to one shard.
+// Each row of quality_signal.def has one predicate here, in the same order; what needs memory (the
+// same user turn again) keeps hashes only, in a ring with an index by hash. Refused: scores out of
+// signals; a signal says that something was seen, nothing more. Bounds: the ring's count and age.
+// Pure but for the ring, which belongs to one shard.
 
 #include "processor/quality_signal.h"
+
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "processor/answer_json.h"
 #include "processor/degenerate.h"
-
-#include <stdlib.h>
 
 struct recent_turn {
     uint64_t hash;
@@ -21,7 +23,7 @@ struct recent_turn {
 
 struct recent_turns {
     struct recent_turn *ring;
-    uint32_t *index;       // open addressing: ring position + 1, by hash
+    uint32_t *index;  // open addressing: ring position + 1, by hash
     uint32_t count_max, index_mask, next;
     uint64_t age_max_ns;
 };
@@ -62,13 +64,12 @@ static uint32_t *turn_slot(struct recent_turns *turns, uint64_t hash)
     return &turns->index[i];
 }
 
-// Takes a hash out of the index; the run behind it is put in again (linear probing without tombstones).
+// Takes a hash out of the index; the run behind it is put in again (linear probing without
+// tombstones).
 static void turn_forget(struct recent_turns *turns, uint32_t position)
 {
     uint32_t *slot = turn_slot(turns, turns->ring[position].hash);
-    if (*slot != position + 1) {
-        return;  // a later turn with the same hash took the slot over
-    }
+    CHECK(*slot == position + 1);  // one position a hash
     *slot = 0;
     uint32_t i = (uint32_t)(slot - turns->index);
     for (i = (i + 1) & turns->index_mask; turns->index[i] != 0; i = (i + 1) & turns->index_mask) {
@@ -79,12 +80,14 @@ static void turn_forget(struct recent_turns *turns, uint32_t position)
 }
 
 // Remembers a turn; true if the same one came before, in another trace, within the age.
-static bool turn_repeats(struct recent_turns *turns, uint64_t hash, const struct trace_id *trace_id, uint64_t now_ns)
+static bool turn_repeats(struct recent_turns *turns, uint64_t hash, const struct trace_id *trace_id,
+                         uint64_t now_ns)
 {
     uint32_t *slot = turn_slot(turns, hash);
     if (*slot != 0) {
         struct recent_turn *seen = &turns->ring[*slot - 1];
-        bool repeats = now_ns - seen->seen_ns <= turns->age_max_ns && !trace_id_equal(&seen->trace_id, trace_id);
+        bool repeats = now_ns - seen->seen_ns <= turns->age_max_ns &&
+                       !trace_id_equal(&seen->trace_id, trace_id);
         seen->seen_ns = now_ns;
         seen->trace_id = *trace_id;
         return repeats;
@@ -95,7 +98,8 @@ static bool turn_repeats(struct recent_turns *turns, uint64_t hash, const struct
         turn_forget(turns, position);
         slot = turn_slot(turns, hash);
     }
-    turns->ring[position] = (struct recent_turn){.hash = hash, .seen_ns = now_ns, .trace_id = *trace_id};
+    turns->ring[position] =
+        (struct recent_turn){.hash = hash, .seen_ns = now_ns, .trace_id = *trace_id};
     *slot = position + 1;
     return false;
 }
@@ -117,8 +121,8 @@ static bool saw_tool_error(const struct interaction *interaction)
 
 static bool saw_invalid_json(const struct interaction *interaction)
 {
-    return interaction->json_requested && interaction->response.len > 0 && !interaction->truncated &&
-           !json_is_valid(bytes_trim(interaction->response));
+    return interaction->json_requested && interaction->response.len > 0 &&
+           !interaction->truncated && !json_is_valid(answer_json(interaction->response));
 }
 
 static bool saw_truncated_output(const struct interaction *interaction)
@@ -126,18 +130,21 @@ static bool saw_truncated_output(const struct interaction *interaction)
     return bytes_equal_text(interaction->finish_reason, "length");
 }
 
+// A model that stopped for a tool call, a filter or an error was not done: that is no empty answer.
 static bool saw_empty_answer(const struct interaction *interaction)
 {
-    return interaction->has_content && bytes_trim(interaction->response).len == 0 && !interaction->has_error &&
-           !interaction->incomplete;
+    bool ended_well = interaction->finish_reason.len == 0 || bytes_equal_text(interaction->finish_reason, "stop");
+    return interaction->has_content && bytes_trim(interaction->response).len == 0 && ended_well && !interaction->has_error &&
+           !interaction->truncated && !interaction->incomplete;
 }
 
 static bool saw_degenerate(const struct interaction *interaction)
 {
-    return degenerate_score(interaction->response, interaction->question) < 0.5;
+    return bytes_trim(interaction->response).len > 0 && degenerate_score(interaction->response, interaction->question) < 0.5;
 }
 
-unsigned quality_signals_find(const struct interaction *interaction, struct recent_turns *turns, uint64_t now_ns)
+unsigned quality_signals_find(const struct interaction *interaction, struct recent_turns *turns,
+                              uint64_t now_ns)
 {
     static bool (*const predicates[QUALITY_SIGNAL_COUNT])(const struct interaction *) = {
         [QUALITY_SIGNAL_ERROR] = saw_error,
@@ -154,8 +161,9 @@ unsigned quality_signals_find(const struct interaction *interaction, struct rece
         }
     }
     if (turns != NULL && interaction->conversation_id.len > 0 && interaction->question.len > 0) {
+        struct bytes question = bytes_trim(interaction->question);
         uint64_t hash = hash_keyed(interaction->conversation_id.ptr, interaction->conversation_id.len) * 3 ^
-                        hash_keyed(interaction->question.ptr, interaction->question.len);
+                        hash_keyed(question.ptr, question.len);
         if (turn_repeats(turns, hash | 1, &interaction->trace_id, now_ns)) {
             found |= 1U << QUALITY_SIGNAL_REGENERATED;
         }

@@ -18,7 +18,8 @@
 
 #define VALUE_MAX 128  // bytes by which a secret is judged
 #define KEY_BLOCK_MAX 16384
-#define RUN_MIN 32  // of characters judged by their randomness alone
+#define RUN_MIN 32       // of characters judged by their randomness alone
+#define ESCAPES "nrtbf"  // letters of JSON behind a backslash
 
 struct redactor {
     uint64_t masks;  // set since it was made
@@ -39,47 +40,60 @@ void redactor_free(struct redactor *redactor)
 struct token {            // a run of letters, digits, _ and -, and what follows
     struct bytes text;    // from its first byte to the end of all
     size_t len;           // of the run
+    uint8_t kinds;        // of its characters
+    bool follows_number;  // a digit and a blank stand before it
     bool number_goes_on;  // stands behind a digit and a dot
-    bool run_goes_on;     // stands behind one of + / =
+    bool run_goes_on;     // stands behind a character of such a run or one of + / =
 };
 
 struct finding {  // bytes to keep, then bytes to mask
     size_t keep, mask;
 };
 
+// Kinds of characters that tokens are made of, as bits.
+enum { KIND_LOWER = 1, KIND_UPPER = 2, KIND_DIGIT = 4, KIND_JOIN = 8 };
+static const uint8_t kinds[256] = {['a' ... 'z'] = KIND_LOWER,
+                                   ['A' ... 'Z'] = KIND_UPPER,
+                                   ['0' ... '9'] = KIND_DIGIT,
+                                   ['_'] = KIND_JOIN,
+                                   ['-'] = KIND_JOIN};
+
 static bool is_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9';
+    return kinds[c] == KIND_DIGIT;
 }
 
 static bool is_upper(uint8_t c)
 {
-    return c >= 'A' && c <= 'Z';
+    return kinds[c] == KIND_UPPER;
 }
 
 static bool is_lower(uint8_t c)
 {
-    return c >= 'a' && c <= 'z';
+    return kinds[c] == KIND_LOWER;
 }
 
 static bool is_alpha(uint8_t c)
 {
-    return is_upper(c) || is_lower(c);
+    return (kinds[c] & (KIND_LOWER | KIND_UPPER)) != 0;
 }
 
 static bool is_alnum(uint8_t c)
 {
-    return is_digit(c) || is_alpha(c);
+    return (kinds[c] & (KIND_LOWER | KIND_UPPER | KIND_DIGIT)) != 0;
 }
 
 static bool is_token(uint8_t c)
 {
-    return is_alnum(c) || c == '_' || c == '-';
+    return kinds[c] != 0;
 }
 
 static bool is_one_of(uint8_t c, const char *set)
 {
-    return c != '\0' && strchr(set, c) != NULL;
+    while (*set != '\0' && (uint8_t)*set != c) {
+        set++;
+    }
+    return *set != '\0';
 }
 
 static uint8_t at(struct bytes text, size_t i)
@@ -338,7 +352,7 @@ static bool match_phone(const struct token *token, struct finding *finding)
     struct bytes text = token->text;
     bool plus = at(text, 0) == '+';
     bool noughts = at(text, 0) == '0' && at(text, 1) == '0' && at(text, 2) > '0';
-    if (token->number_goes_on) {
+    if (token->number_goes_on || (noughts && token->follows_number)) {
         return false;
     }
     if (!plus && !noughts) {
@@ -465,10 +479,11 @@ static bool match_key_block(const struct token *token, struct finding *finding)
 // one case only; paths and camelCase change between kinds of characters too seldom.
 static bool match_run(const struct token *token, struct finding *finding)
 {
-    if (token->run_goes_on) {
+    bool joined = is_one_of(at(token->text, token->len), "+/=");
+    if (token->run_goes_on || (!joined && token->len < RUN_MIN)) {
         return false;
     }
-    size_t len = run_len(token->text, 0, "+/=");
+    size_t len = joined ? run_len(token->text, 0, "+/=") : token->len;
     if (len < RUN_MIN) {
         return false;
     }
@@ -500,33 +515,40 @@ enum keyword_kind {
     KEYWORD_VERSION,  // what stands behind it is no address
 };
 
+#define KEYWORD(word, kind)                                                                        \
+    {                                                                                              \
+        word, sizeof(word) - 1, KEYWORD_##kind                                                     \
+    }
+
 static const struct keyword {
     const char *word;
+    size_t len;
     enum keyword_kind kind;
 } keywords[] = {
-    {"password", KEYWORD_PASSWORD}, {"passwd", KEYWORD_PASSWORD}, {"passphrase", KEYWORD_PASSWORD},
-    {"pwd", KEYWORD_PASSWORD},      {"api_key", KEYWORD_KEY},     {"apikey", KEYWORD_KEY},
-    {"api-key", KEYWORD_KEY},       {"secret_key", KEYWORD_KEY},  {"secretkey", KEYWORD_KEY},
-    {"secret", KEYWORD_KEY},        {"token", KEYWORD_KEY},       {"access_key", KEYWORD_KEY},
-    {"accesskey", KEYWORD_KEY},     {"private_key", KEYWORD_KEY}, {"authorization", KEYWORD_KEY},
-    {"credential", KEYWORD_KEY},    {"bearer", KEYWORD_SCHEME},   {"basic", KEYWORD_SCHEME},
-    {"phone", KEYWORD_PHONE},       {"telephone", KEYWORD_PHONE}, {"tel", KEYWORD_PHONE},
-    {"mobile", KEYWORD_PHONE},      {"cell", KEYWORD_PHONE},      {"fax", KEYWORD_PHONE},
-    {"whatsapp", KEYWORD_PHONE},    {"version", KEYWORD_VERSION}, {"ver", KEYWORD_VERSION},
-    {"release", KEYWORD_VERSION},   {"build", KEYWORD_VERSION},   {"firmware", KEYWORD_VERSION},
+    KEYWORD("password", PASSWORD), KEYWORD("passwd", PASSWORD), KEYWORD("passphrase", PASSWORD),
+    KEYWORD("pwd", PASSWORD),      KEYWORD("api_key", KEY),     KEYWORD("apikey", KEY),
+    KEYWORD("api-key", KEY),       KEYWORD("secret_key", KEY),  KEYWORD("secretkey", KEY),
+    KEYWORD("secret", KEY),        KEYWORD("token", KEY),       KEYWORD("access_key", KEY),
+    KEYWORD("accesskey", KEY),     KEYWORD("private_key", KEY), KEYWORD("authorization", KEY),
+    KEYWORD("credential", KEY),    KEYWORD("bearer", SCHEME),   KEYWORD("basic", SCHEME),
+    KEYWORD("phone", PHONE),       KEYWORD("telephone", PHONE), KEYWORD("tel", PHONE),
+    KEYWORD("mobile", PHONE),      KEYWORD("cell", PHONE),      KEYWORD("fax", PHONE),
+    KEYWORD("whatsapp", PHONE),    KEYWORD("version", VERSION), KEYWORD("ver", VERSION),
+    KEYWORD("release", VERSION),   KEYWORD("build", VERSION),   KEYWORD("firmware", VERSION),
 };
 
 // The keyword that a token is (DB_PASSWORD and userPassword end in one), or NULL.
-static const struct keyword *keyword_of(const struct token *token)
+static const struct keyword *keyword_of(const struct token *token, bool separated)
 {
     struct bytes word = bytes_slice(token->text, 0, token->len);
     if (token->len < 3 || token->len > 64 ||
-        !is_one_of(word.ptr[word.len - 1] | 0x20, "deytnrclxp")) {
+        !is_one_of(at(word, word.len - 1) | 0x20, "deytnrclxp") ||
+        (!separated && !is_one_of(at(word, 0) | 0x20, "pbtmcfwvr"))) {
         return NULL;
     }
     for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
-        size_t len = strlen(keywords[i].word);
-        bool may_end_in_it = keywords[i].kind <= KEYWORD_KEY;
+        size_t len = keywords[i].len;
+        bool may_end_in_it = separated && keywords[i].kind <= KEYWORD_KEY;
         if ((len == word.len || (may_end_in_it && len < word.len)) &&
             bytes_equal_nocase(bytes_slice(word, word.len - len, len), keywords[i].word)) {
             return &keywords[i];
@@ -562,7 +584,9 @@ static bool password_value(struct bytes text, size_t from, bool separated, struc
     if (is_one_of(at(text, from), "[$*{")) {
         return false;  // masked already, or a variable
     }
-    while (at(text, end) > ' ' && !is_one_of(at(text, end), "\"'\\,;)]}<>`")) {
+    bool quoted = is_one_of(at(text, from - 1), "\"'");
+    const char *ends = quoted ? "\"'\\" : " \"'\\,;)]}<>`";
+    while (at(text, end) >= ' ' && !is_one_of(at(text, end), ends)) {
         end++;
     }
     while (end > from && at(text, end - 1) == '.') {
@@ -620,14 +644,14 @@ static bool version_value(struct bytes text, size_t from, struct finding *findin
 // A mask of "" keeps what was found.
 static bool match_keyword(const struct token *token, struct finding *finding, const char **mask)
 {
-    const struct keyword *keyword = keyword_of(token);
+    struct gap gap = gap_of(token->text, token->len);
+    const struct keyword *keyword = keyword_of(token, gap.separated);
     if (keyword == NULL) {
         return false;
     }
     *mask = keyword->kind == KEYWORD_PHONE     ? "[PHONE]"
             : keyword->kind == KEYWORD_VERSION ? ""
                                                : "[SECRET]";
-    struct gap gap = gap_of(token->text, token->len);
     size_t from = token->len + gap.len;
     switch (keyword->kind) {
     case KEYWORD_PASSWORD:
@@ -660,10 +684,27 @@ static bool match_number(const struct token *token, struct finding *finding, con
     return true;
 }
 
+// Most tokens of prose: short, of letters only, nothing behind them that matters to any matcher,
+// and with another first letter than the keywords that a blank may follow.
+static bool is_plain_word(const struct token *token)
+{
+    static const bool matters[256] = {
+        ['@'] = true, ['.'] = true,  ['+'] = true,  ['%'] = true, [':'] = true, ['='] = true,
+        ['"'] = true, ['\''] = true, ['\\'] = true, ['/'] = true, ['#'] = true};
+    static const bool begins[256] = {
+        ['p'] = true, ['b'] = true, ['t'] = true, ['m'] = true, ['c'] = true,
+        ['f'] = true, ['w'] = true, ['v'] = true, ['r'] = true};
+    return (token->kinds & (KIND_DIGIT | KIND_JOIN)) == 0 && token->len > 0 && token->len < 16 &&
+           !matters[at(token->text, token->len)] && !begins[token->text.ptr[0] | 0x20];
+}
+
 // Tries what may begin with this token.
 static bool token_match(const struct token *token, struct finding *finding, const char **mask)
 {
     uint8_t first = at(token->text, 0);
+    if (is_plain_word(token)) {
+        return false;
+    }
     *mask = "[SECRET]";
     if (first == '-') {
         return match_key_block(token, finding);
@@ -699,7 +740,7 @@ static size_t token_begin(struct bytes text, size_t i)
 {
     while (i < text.len) {
         uint8_t c = text.ptr[i];
-        if (i > 0 && text.ptr[i - 1] == '\\' && is_one_of(c, "nrtbf")) {
+        if (i > 0 && text.ptr[i - 1] == '\\' && is_one_of(c, ESCAPES)) {
             i++;
         } else if (is_alnum(c) || c == '+' || c == '(' ||
                    (c == '-' &&
@@ -716,11 +757,14 @@ static struct token token_at(struct bytes text, size_t i)
 {
     struct token token = {.text = bytes_slice(text, i, SIZE_MAX)};
     uint8_t before = i > 0 ? text.ptr[i - 1] : ' ';
-    while (is_token(at(token.text, token.len))) {
-        token.len++;
+    for (uint8_t kind; (kind = kinds[at(token.text, token.len)]) != 0; token.len++) {
+        token.kinds |= kind;
     }
-    token.number_goes_on = i > 1 && before == '.' && is_digit(text.ptr[i - 2]);
-    token.run_goes_on = is_one_of(before, "+/=");
+    bool behind_digit = i > 1 && is_digit(text.ptr[i - 2]);
+    token.number_goes_on = behind_digit && before == '.';
+    token.follows_number = behind_digit && before == ' ';
+    bool is_escape = i > 1 && text.ptr[i - 2] == '\\' && is_one_of(before, ESCAPES);
+    token.run_goes_on = (is_token(before) || is_one_of(before, "+/=")) && !is_escape;
     return token;
 }
 

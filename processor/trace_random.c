@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading tracestate and turning probabilities into thresholds. Follows OpenTelemetry's "Probability Sampling" and tracestate handling documents:
-// lower-case hex only, th padded on the right, leading zeros significant. Refused: rounding to four digits on writing, since nothing is
+// Reading tracestate and turning probabilities into thresholds. Follows OpenTelemetry's
+// "Probability Sampling" and tracestate handling documents: lower-case hex only, th padded on the
+// right, leading zeros significant. Refused: rounding to four digits on writing, since nothing is
 // written (DESIGN 4). Bounds: the `ot` value at most 256 bytes. Pure.
 
-#include "processor/sampling.h"
-
-#include "base/hash.h"
 #include "processor/trace_random.h"
 
 #include <math.h>
+
+#include "base/hash.h"
+#include "processor/sampling.h"
 
 #define TRACE_STATE_VALUE_MAX 256
 #define RANDOM_HASH_SEED UINT64_C(0x5369646a75646765)  // "Sidjudge": part of the specification of R
@@ -97,25 +98,34 @@ bool trace_state_find(struct bytes trace_state, const char *key, struct bytes *v
     return false;
 }
 
-void trace_random_of(const struct trace_id *trace_id, struct bytes trace_state, struct trace_random *random)
+static uint64_t last_bits(const struct trace_id *trace_id)
+{
+    uint64_t bits = 0;
+    for (size_t i = 9; i < sizeof(trace_id->bytes); i++) {
+        bits = bits << 8 | trace_id->bytes[i];
+    }
+    return bits;
+}
+
+void trace_random_of(const struct trace_id *trace_id, struct bytes trace_state,
+                     struct trace_random *random)
 {
     struct bytes text;
-    uint64_t threshold = 0, value;
-    random->has_th = trace_state_find(trace_state, "th", &text) && threshold_parse(text, &threshold);
-    random->threshold_in = random->has_th ? threshold : 0;
-    if (trace_state_find(trace_state, "rv", &text) && random_value_parse(text, &value)) {
-        random->r = value;
-    } else if (random->has_th) {
-        random->r = 0;
-        for (int i = 9; i < 16; i++) {
-            random->r = random->r << 8 | trace_id->bytes[i];
-        }
-    } else {
-        random->r = hash_stable(trace_id->bytes, sizeof(trace_id->bytes), RANDOM_HASH_SEED) >> 8;
+    uint64_t threshold = 0, value = 0;
+    bool has_rv = trace_state_find(trace_state, "rv", &text) && random_value_parse(text, &value);
+    random->has_th =
+        trace_state_find(trace_state, "th", &text) && threshold_parse(text, &threshold);
+    if (!has_rv) {
+        value = last_bits(trace_id);
     }
-    if (random->r < random->threshold_in) {
-        // It arrived although its upstream would have dropped it: an inconsistent th says nothing, so it counts as absent.
+    if (random->has_th && value < threshold) {
+        // It arrived although its upstream would have dropped it: an inconsistent th says nothing,
+        // so it counts as absent.
         random->has_th = false;
-        random->threshold_in = 0;
     }
+    random->threshold_in = random->has_th ? threshold : 0;
+    if (!has_rv && !random->has_th) {
+        value = hash_stable(trace_id->bytes, sizeof(trace_id->bytes), RANDOM_HASH_SEED) >> 8;
+    }
+    random->r = value;
 }

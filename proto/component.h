@@ -11,23 +11,23 @@
 #include "proto/parcel.h"
 #include "proto/sink.h"
 
-struct component_env {             // borrowed for the component's life
-    const char *id;                // "otlp_http/2"
+struct component_env {  // borrowed for the component's life
+    const char *id;     // "otlp_http/2"
     struct account *account;
-    unsigned processors_max;       // GOMAXPROCS or the number of CPUs
-    const char *user_agent;        // "sidejudge/0.1.0 (linux/amd64)"
+    unsigned processors_max;            // GOMAXPROCS or the number of CPUs
+    const char *user_agent;             // "sidejudge/0.1.0 (linux/amd64)"
     const struct bytes *own_addresses;  // "127.0.0.1:4317" ... of our listeners, for loop checks
     size_t own_address_count;
 };
 
 // Common head of the three ops structs: what the configuration needs.
 struct component_kind {
-    const char *type;              // "otlp_http"
-    const char *alias;             // deprecated type name, or NULL
-    const char *doc;               // one sentence
-    unsigned signals;              // bit set of 1 << enum signal
+    const char *type;   // "otlp_http"
+    const char *alias;  // deprecated type name, or NULL
+    const char *doc;    // one sentence
+    unsigned signals;   // bit set of 1 << enum signal
     const struct option *options;
-    size_t config_size;            // of the struct that options fill
+    size_t config_size;  // of the struct that options fill
     // Semantic checks beyond the rows; appends to errors. Optional.
     void (*validate)(const void *config, const struct config_node *node, const char *path,
                      struct option_errors *errors);
@@ -51,11 +51,11 @@ struct receiver_ops {
 };
 
 struct exporter_status {
-    uint64_t sent, send_failed, enqueue_failed;   // items
+    uint64_t sent, send_failed, enqueue_failed;  // items
     uint64_t queue_bytes, queue_bytes_max;
     // constant: a full queue refuses the request although others would take it
     bool block_on_overflow;
-    char last_error[160];                          // "" when the last attempt succeeded
+    char last_error[160];  // "" when the last attempt succeeded
 };
 
 struct exporter;
@@ -82,9 +82,9 @@ struct exporter_ops {
 // A processor says of each span what it wants, by a pure function of (view, immutable
 // configuration), on whatever thread scans.
 enum want {
-    WANT_NOTHING,   // goes by
-    WANT_LOOK,      // goes on at once; the processor's shard sees it too, read-only
-    WANT_TAKE,      // goes through the processor: it may edit, delay, split or drop it
+    WANT_NOTHING,  // goes by
+    WANT_LOOK,     // goes on at once; the processor's shard sees it too, read-only
+    WANT_TAKE,     // goes through the processor: it may edit, delay, split or drop it
 };
 
 struct shard_env;
@@ -101,7 +101,7 @@ struct shard_ops {
     void (*take)(void *state, struct parcel **parcel, uint64_t now_ns);
     // posted by other threads; takes; optional
     void (*message)(void *state, struct shard_message *message, uint64_t now_ns);
-    void (*flush)(void *state, uint64_t now_ns);   // SIGTERM: release every hold now
+    void (*flush)(void *state, uint64_t now_ns);  // SIGTERM: release every hold now
     void (*close)(void *state);
 };
 
@@ -114,21 +114,21 @@ struct processor_ops {
     // (parcel_split; the same pointer as `parcel` drops all of it). Dropped items are counted by
     // the processor, their reservations are given back by the pipeline. Any thread. Optional.
     void (*process)(struct processor *processor, struct parcel *parcel, struct parcel **dropped);
-    const struct shard_ops *shard;   // NULL: not sharded
+    const struct shard_ops *shard;  // NULL: not sharded
     // about once a second on the main thread; optional
     void (*tick)(struct processor *processor, uint64_t now_ns);
     void (*free)(struct processor **processor);
 };
 
-struct shard_message {               // first member of what other threads post to a shard
+struct shard_message {  // first member of what other threads post to a shard
     struct mailbox_node node;
-    struct processor *processor;     // whose state it is for
+    struct processor *processor;  // whose state it is for
 };
 
-struct shard_env {                   // what a state may use; lives as long as the shard
+struct shard_env {  // what a state may use; lives as long as the shard
     unsigned index;
-    struct timers *timers;           // the shard's wheel
-    void *shard;                     // opaque
+    struct timers *timers;  // the shard's wheel
+    void *shard;            // opaque
     // Passes a parcel on along its pipeline, behind this processor. Takes. Own shard's thread.
     void (*pass)(struct shard_env *env, struct parcel **parcel);
     // Drops a parcel: gives its reservations back. Takes. The caller has counted it.
@@ -143,6 +143,6 @@ struct shard_env {                   // what a state may use; lives as long as t
     void (*post)(struct shard_env *env, struct shard_message *message);
 };
 
-extern const struct receiver_ops *const receivers[];    // NULL-terminated
+extern const struct receiver_ops *const receivers[];  // NULL-terminated
 extern const struct processor_ops *const processors[];
 extern const struct exporter_ops *const exporters[];

@@ -31,7 +31,7 @@
 #define HEAD_READ_BYTES  ((size_t)4 << 10)   // after a large body, its successor's head
 #define OUT_MAX          ((size_t)16 << 20)
 #define OUT_KEEP         ((size_t)16 << 10)
-#define LINGER_BYTES     ((size_t)1 << 20)
+#define LINGER_BYTES     ((size_t)32 << 20)
 #define LINGER_NS        (UINT64_C(2) * NS_PER_S)
 #define EVICT_AFTER_NS   (UINT64_C(100) * NS_PER_MS)
 #define GOAWAY_AFTER_NS  (UINT64_C(100) * NS_PER_MS)  // between the notice and the GOAWAY
@@ -52,7 +52,6 @@ struct connection {
     enum connection_state state;
     struct loop_fd watch;
     struct server *server;
-    struct listener *listener;
     struct connection *next, **prev;
     struct connection *woken_next;
     struct tls_stream *tls;
@@ -470,7 +469,6 @@ void connection_open(struct server *server, struct listener *listener, int fd)
     connection->magic = CONNECTION_MAGIC;
     connection->state = tls ? CONNECTION_HANDSHAKE : CONNECTION_DETECT;
     connection->server = server;
-    connection->listener = listener;
     connection->watch = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = connection};
     connection->opened_ns = connection->heard_ns = server_now_ns(server);
     buffer_init(&connection->out, OUT_MAX);

@@ -4,8 +4,9 @@
 // gRPC call. DATA goes straight from nghttp2's chunk into the request's slab. Windows are opened by
 // hand (1 MiB per stream, 8 MiB per connection): a byte is given back to the stream when it has its
 // place in a slab, and a refused body's never, so its sender stops; the connection's window is
-// always given back, or one refused stream would stop the others. After an early reply the stream
-// is reset with NO_ERROR (RFC 9113 8.1).
+// always given back, or one refused stream would stop the others. A peer that goes on sending after
+// an early reply is reset with NO_ERROR (RFC 9113 8.1), but only a second later: libcurl 7.88 loses
+// a reply that arrives together with the reset.
 //
 // Broken-off streams: nghttp2's own limit counts every RST_STREAM, also those that libcurl 7.88
 // sends after each reply without a body, so it is set high, and only streams that end in an error
@@ -24,6 +25,7 @@
 
 #define STREAM_WINDOW     (1 << 20)
 #define CONNECTION_WINDOW (8 << 20)
+#define RESET_AFTER_NS    NS_PER_S  // an early reply
 #define RESET_BURST       1000.0
 #define RESET_PER_S       33.0
 
@@ -134,6 +136,15 @@ static bool classify(struct request *request)
     return true;
 }
 
+// RFC 9110 10.1.1: whoever asks before a large body is told to go on.
+static void say_continue(struct http2 *http2, const struct request *request)
+{
+    static uint8_t name[] = ":status", value[] = "100";
+    nghttp2_nv field = {name, value, sizeof name - 1, sizeof value - 1, NGHTTP2_NV_FLAG_NONE};
+    (void)nghttp2_submit_headers(http2->session, NGHTTP2_FLAG_NONE, request->stream_id, NULL,
+                                 &field, 1, NULL);
+}
+
 static void head_complete(struct http2 *http2, struct request *request)
 {
     request->received_ns = server_now_ns(http2->server);
@@ -155,6 +166,8 @@ static void head_complete(struct http2 *http2, struct request *request)
     if (bytes_to_u64(request_header(request, "content-length"), &length) &&
         length > (uint64_t)request->route->body_max + GRPC_PREFIX_BYTES) {
         request_refuse(request, RESULT_TOO_LARGE, "request body too large");
+    } else if (bytes_equal_nocase(request_header(request, "expect"), "100-continue")) {
+        say_continue(http2, request);
     }
 }
 
@@ -266,14 +279,14 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
+    (void)session;
     if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         return 0;
     }
     struct request *request = stream_of(arg, frame->hd.stream_id);
-    if (request && !request->body_ended) {
-        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                         NGHTTP2_NO_ERROR);
+    if (request) {
+        request->reply_ended = true;
     }
     return 0;
 }
@@ -459,6 +472,9 @@ bool http2_sweep(struct http2 *http2, uint64_t now_ns)
         if (request->stage == REQUEST_BODY && (is_late || silence > config->body_timeout_ns)) {
             request_reply_text(request, 408, GRPC_DEADLINE_EXCEEDED,
                                "the request did not come in time");
+        } else if (request->reply_ended && !request->body_ended && silence > RESET_AFTER_NS) {
+            (void)nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, request->stream_id,
+                                            NGHTTP2_NO_ERROR);
         } else if (request->stage == REQUEST_REPLIED && !request->is_watch &&
                    silence > config->write_timeout_ns) {
             (void)nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, request->stream_id,

@@ -6,12 +6,13 @@
 // request->reply until the peer's window takes them. Refused: NGHTTP2_DATA_FLAG_NO_COPY, which
 // saves a copy of five bytes in nearly every reply. Bounds: a status message of MESSAGE_MAX and
 // details of DETAILS_MAX before encoding. The server's thread.
+#include "receiver/http2_reply.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "proto/base64.h"
-#include "receiver/http2_reply.h"
 #include "receiver/server_state.h"
 
 #define MESSAGE_MAX    ((size_t)1024)

@@ -90,11 +90,6 @@ struct bytes request_rest(const struct request *request)
     return len > 0 ? bytes_slice(request->path, len, SIZE_MAX) : BYTES_NONE;
 }
 
-const char *request_transport(const struct request *request)
-{
-    return request->protocol == REQUEST_GRPC ? "grpc" : "http";
-}
-
 bool request_add_header(struct request *request, struct bytes name, struct bytes value)
 {
     if (request->header_count == REQUEST_HEADERS_MAX) {

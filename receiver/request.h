@@ -79,6 +79,7 @@ struct request {
     struct request *next, **prev;      // the server's free list, or the streams of a connection
     int32_t stream_id;         // HTTP/2
     bool body_ended;           // HTTP/2: END_STREAM came
+    bool reply_ended;          // HTTP/2: our END_STREAM went
     bool is_overlong;          // HTTP/2: the head is beyond its bounds
     uint64_t heard_ns;         // HTTP/2: last sign of progress
     bool is_watch;             // gRPC: a stream of messages that stays open
@@ -99,8 +100,6 @@ unsigned request_header_count(const struct request *request, const char *name);
 bool request_query(const struct request *request, const char *key, struct bytes *value);
 // The path behind a "/*" route's prefix; empty for exact routes.
 struct bytes request_rest(const struct request *request);
-// "grpc" or "http": the metric label.
-const char *request_transport(const struct request *request);
 
 struct response {
     int status;                  // HTTP; gRPC calls are always 200

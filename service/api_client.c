@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs the HTTP client's loop until the one answer is there. Refused: a second HTTP implementation
-// for a command line tool. Bounds: 5 s, 4 MiB.
+// Runs the HTTP client's loop until the one answer is there.
+//
+// Refused: a second HTTP implementation for a command line tool.
+//
+// Bounds: 5 s, 4 MiB.
 
 #include "service/api_client.h"
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Parses the command line from two tables: commands (service/main.c) and flags (below). Chosen over
-// getopt_long because the Collector's flags are repeatable, come as --k=v from the Operator, and an
-// unknown flag must be named in its wording. Bounds: 100 sources.
+// Parses the command line from two tables: commands (service/main.c) and flags (below).
+//
+// Chosen over getopt_long because the Collector's flags are repeatable, come as --k=v from the
+// Operator, and an unknown flag must be named in its wording.
+//
+// Bounds: 100 sources.
 
 #include "service/arguments.h"
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The commands that need no running process, and the run itself: load the configuration (files, or
-// the environment), say what is wrong with it in the Collector's words, go on. Main thread.
+// the environment), say what is wrong with it in the Collector's words, go on.
+//
+// Main thread.
 
 #include "service/commands.h"
 

@@ -9,9 +9,9 @@ int command_run(struct arguments *arguments);
 int command_validate(struct arguments *arguments);
 int command_components(struct arguments *arguments);
 int command_print_config(struct arguments *arguments);
-int command_explain(struct arguments *arguments);  // service/explain.c
-int command_status(struct arguments *arguments);   // service/status.c
-int command_doctor(struct arguments *arguments);   // service/doctor.c
+int command_explain(struct arguments *arguments);  // service/command/explain.c
+int command_status(struct arguments *arguments);   // service/command/status.c
+int command_doctor(struct arguments *arguments);   // service/command/doctor.c
 int command_demo(struct arguments *arguments);     // service/demo/demo.c
 int command_version(struct arguments *arguments);
 int command_help(struct arguments *arguments);

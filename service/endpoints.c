@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Three small servers on the main loop, made from the receiver's server library. The paths are rows
-// of tables. Refused: a thread or a library of their own for them; they are asked once in seconds.
-// Bounds: 64 connections each, 4 MiB replies. Main loop's thread.
+// Three small servers on the main loop, made from the receiver's server library. The paths are
+// rows of tables.
+//
+// Refused: a thread or a library of their own for them; they are asked once in seconds. Bounds: 64
+// connections each, 4 MiB replies. Main loop's thread.
 
 #include "service/endpoints.h"
 

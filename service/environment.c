@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ids.h"
+
 #define VALUE_MAX 4096
 
 struct environment {
@@ -151,9 +153,8 @@ static void headers_add(struct environment *env, const char *text)
         buffer_printf(env->yaml, "      \"%.*s\": \"",
                       BYTES_PRINTF(bytes_trim(bytes_slice(pair, 0, equal))));
         for (size_t i = 0; i < value.len; i++) {  // percent-decoding, then YAML's own escapes
-            unsigned byte = value.ptr[i];
-            if (byte == '%' && i + 2 < value.len &&
-                sscanf((const char *)value.ptr + i + 1, "%2x", &byte) == 1) {
+            uint8_t byte = value.ptr[i];
+            if (byte == '%' && hex_decode(bytes_slice(value, i + 1, 2), &byte, 1)) {
                 i += 2;
             }
             if (byte == '"' || byte == '\\') {
@@ -161,7 +162,7 @@ static void headers_add(struct environment *env, const char *text)
             } else if (byte == '$') {
                 buffer_append_byte(env->yaml, '$');
             }
-            buffer_append_byte(env->yaml, byte < 0x20 ? ' ' : (uint8_t)byte);
+            buffer_append_byte(env->yaml, byte < 0x20 ? ' ' : byte);
         }
         buffer_append_text(env->yaml, "\"\n");
     }

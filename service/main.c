@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The program: picks the command from one table. Everything else is elsewhere: arguments.c reads
-// the command line, settings.c binds the configuration, runtime.c runs it, the commands have a file
-// each.
+// The program: picks the command from one table.
+//
+// Everything else is elsewhere: arguments.c reads the command line, settings.c binds the
+// configuration, runtime.c runs it, the commands have a file each.
 
 #include <stdio.h>
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Gathers the numbers of one screen from metrics, exporters, the ledger and the budget, as one JSON
-// object. Nothing is kept here: what is derivable is read when somebody asks. Main thread.
+// Gathers the numbers of one screen from metrics, exporters, the ledger and the budget, as one
+// JSON object. Nothing is kept here: what is derivable is read when somebody asks.
+//
+// Main thread.
 
 #include "service/status_report.h"
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Evaluator `context_overlap`: the share of the response's content words, numbers counted double, that occur in the retrieved contexts or tool results. Word
-// overlap is not faithfulness: a correct paraphrase scores low, one wrong word scores high. Not applicable without contexts. Pure.
+// Evaluator `context_overlap`: the share of the response's content words, numbers counted double,
+// that occur in the retrieved contexts or tool results. Word overlap is not faithfulness: a
+// correct paraphrase scores low, one wrong word scores high. Not applicable without contexts.
+//
+// Pure.
+
+#include <stdio.h>
 
 #include "processor/evaluator.h"
 #include "processor/words.h"
-
-#include <stdio.h>
 
 static size_t material_collect(const struct interaction *interaction, struct words *words)
 {
@@ -48,11 +51,13 @@ static void grade(const void *prepared, const struct interaction *interaction, s
     score->outcome = OUTCOME_SCORE;
     score->value = (double)found / all;
     if (numbers_missing > 0) {
-        snprintf(score->explanation, sizeof(score->explanation), "%u number(s) of the response do not occur in the contexts", numbers_missing);
+        snprintf(score->explanation, sizeof(score->explanation),
+                 "%u number(s) of the response do not occur in the contexts", numbers_missing);
     }
 }
 
 const struct evaluator_ops evaluator_context_overlap = {
     .type = "context_overlap",
-    .doc = "Share of the response's content words that occur in contexts or tool results (words only, not meaning).",
+    .doc = "Share of the response's content words that occur in contexts or tool results (words "
+           "only, not meaning).",
     .grade = grade};

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Evaluator `degenerate`: 1 for an ordinary answer, towards 0 the more an answer repeats itself; 0 for one that is empty of words or copies the
-// question. Measures form only. Not applicable where there is no response. Pure.
+// Evaluator `degenerate`: 1 for an ordinary answer, towards 0 the more an answer repeats itself; 0
+// for one that is empty of words or copies the question. Measures form only. Not applicable where
+// there is no response.
+//
+// Pure.
 
 #include "processor/degenerate.h"
-#include "processor/evaluator.h"
 
 #include <stdio.h>
+
+#include "processor/evaluator.h"
 
 static void grade(const void *prepared, const struct interaction *interaction, struct score *score)
 {
@@ -18,9 +22,12 @@ static void grade(const void *prepared, const struct interaction *interaction, s
     score->outcome = OUTCOME_SCORE;
     score->value = degenerate_score(interaction->response, interaction->question);
     if (score->value < 0.5) {
-        snprintf(score->explanation, sizeof(score->explanation), "the response repeats itself, copies the question or holds no words");
+        snprintf(score->explanation, sizeof(score->explanation),
+                 "the response repeats itself, copies the question or holds no words");
     }
 }
 
 const struct evaluator_ops evaluator_degenerate = {
-    .type = "degenerate", .doc = "How far the response is from repeating itself (form only).", .grade = grade};
+    .type = "degenerate",
+    .doc = "How far the response is from repeating itself (form only).",
+    .grade = grade};

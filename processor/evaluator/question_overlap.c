@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Evaluator `question_overlap`: the share of the question's content words that the response takes up. Word overlap is not relevance. Not applicable without a
-// question of at least three content words and a response. Pure.
+// Evaluator `question_overlap`: the share of the question's content words that the response takes
+// up. Word overlap is not relevance. Not applicable without a question of at least three content
+// words and a response.
+//
+// Pure.
 
 #include "processor/evaluator.h"
 #include "processor/words.h"
@@ -33,5 +36,6 @@ static void grade(const void *prepared, const struct interaction *interaction, s
 
 const struct evaluator_ops evaluator_question_overlap = {
     .type = "question_overlap",
-    .doc = "Share of the question's content words that occur in the response (words only, not meaning).",
+    .doc = "Share of the question's content words that occur in the response (words only, not "
+           "meaning).",
     .grade = grade};

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Anthropic Messages (POST {base}/v1/messages, version 2023-06-01). Structured output by a forced tool whose input_schema is the answer's schema. Pure.
-
-#include "processor/judge_api.h"
+// Anthropic Messages (POST {base}/v1/messages, version 2023-06-01). Structured output by a forced
+// tool whose input_schema is the answer's schema.
+//
+// Pure.
 
 #include <stdio.h>
 
-static size_t headers(const struct judge_config *config, char *scratch, size_t scratch_len, struct http_header *out)
+#include "processor/judge_api.h"
+
+static size_t headers(const struct judge_config *config, char *scratch, size_t scratch_len,
+                      struct http_header *out)
 {
     size_t count = 0;
     out[count++] = (struct http_header){"anthropic-version", "2023-06-01"};
@@ -39,7 +43,8 @@ static void put_tool(struct json_writer *json)
     json_end_object(json);
 }
 
-static void write_request(const struct judge_config *config, struct bytes instructions, struct bytes transcript, struct buffer *out)
+static void write_request(const struct judge_config *config, struct bytes instructions,
+                          struct bytes transcript, struct buffer *out)
 {
     struct json_writer json;
     json_writer_init(&json, out);
@@ -70,14 +75,16 @@ static enum result read_reply(const struct json_value *root, struct judge_answer
     if (json_kind(content) != JSON_ARRAY) {
         return RESULT_REJECT;
     }
-    int64_t input = json_int(json_get(usage, "input_tokens"), 0) + json_int(json_get(usage, "cache_read_input_tokens"), 0) +
+    int64_t input = json_int(json_get(usage, "input_tokens"), 0) +
+                    json_int(json_get(usage, "cache_read_input_tokens"), 0) +
                     json_int(json_get(usage, "cache_creation_input_tokens"), 0);
     int64_t output = json_int(json_get(usage, "output_tokens"), 0);
     answer->input_tokens = input > 0 ? (uint64_t)input : 0;
     answer->output_tokens = output > 0 ? (uint64_t)output : 0;
     for (size_t i = 0; i < json_count(content); i++) {
         const struct json_value *part = json_at(content, i);
-        if (bytes_equal_text(json_get_text(part, "type"), "tool_use") && bytes_equal_text(json_get_text(part, "name"), "grade")) {
+        if (bytes_equal_text(json_get_text(part, "type"), "tool_use") &&
+            bytes_equal_text(json_get_text(part, "name"), "grade")) {
             answer->object = json_get(part, "input");
         }
     }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OpenAI-compatible chat completions (POST {base}/chat/completions): OpenAI itself, vLLM, Ollama, LiteLLM, llama.cpp and gateways. Structured output by
-// response_format json_schema, strict. Temperature is left out: newer models refuse it. Pure.
-
-#include "processor/judge_api.h"
+// OpenAI-compatible chat completions (POST {base}/chat/completions): OpenAI itself, vLLM, Ollama,
+// LiteLLM, llama.cpp and gateways. Structured output by response_format json_schema, strict.
+// Temperature is left out: newer models refuse it.
+//
+// Pure.
 
 #include <stdio.h>
 
-static size_t headers(const struct judge_config *config, char *scratch, size_t scratch_len, struct http_header *out)
+#include "processor/judge_api.h"
+
+static size_t headers(const struct judge_config *config, char *scratch, size_t scratch_len,
+                      struct http_header *out)
 {
     if (config->api_key.len == 0) {
         return 0;
@@ -27,7 +31,8 @@ static void put_message(struct json_writer *json, const char *role, struct bytes
     json_end_object(json);
 }
 
-static void write_request(const struct judge_config *config, struct bytes instructions, struct bytes transcript, struct buffer *out)
+static void write_request(const struct judge_config *config, struct bytes instructions,
+                          struct bytes transcript, struct buffer *out)
 {
     struct json_writer json;
     json_writer_init(&json, out);
@@ -39,7 +44,8 @@ static void write_request(const struct judge_config *config, struct bytes instru
     put_message(&json, "system", instructions);
     put_message(&json, "user", transcript);
     json_end_array(&json);
-    // OpenAI's newer models know only max_completion_tokens, most compatible servers only max_tokens.
+    // OpenAI's newer models know only max_completion_tokens, most compatible servers only
+    // max_tokens.
     bool own = bytes_find(config->endpoint, BYTES_LITERAL("api.openai.com"), 0) != SIZE_MAX;
     json_key(&json, own ? "max_completion_tokens" : "max_tokens");
     json_put_int(&json, config->max_output_tokens);
@@ -68,7 +74,8 @@ static enum result read_reply(const struct json_value *root, struct judge_answer
     if (json_kind(message) != JSON_OBJECT) {
         return RESULT_REJECT;
     }
-    int64_t input = json_int(json_get(usage, "prompt_tokens"), 0), output = json_int(json_get(usage, "completion_tokens"), 0);
+    int64_t input = json_int(json_get(usage, "prompt_tokens"), 0),
+            output = json_int(json_get(usage, "completion_tokens"), 0);
     answer->input_tokens = input > 0 ? (uint64_t)input : 0;
     answer->output_tokens = output > 0 ? (uint64_t)output : 0;
     answer->text = json_get_text(message, "content");

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `sidejudge demo`: six scenes on real traces, with a real Sidejudge in between and nothing beyond
-// loopback. Each scene runs first and is told from what really came out: the backend's bytes, the
-// ledger's rows. Refused: canned output. Bounds: those of the stage. Main thread.
+// loopback.
+//
+// Each scene runs first and is told from what really came out: the backend's bytes, the ledger's
+// rows. Refused: canned output. Bounds: those of the stage. Main thread.
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Plain printf with a little care: width and colours are asked once, columns count characters and
-// not bytes. Refused: a terminal library for six screens of text. Main thread.
+// not bytes.
+//
+// Refused: a terminal library for six screens of text.
+//
+// Main thread.
 
 #include "service/demo/demo_screen.h"
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs the real thing: a configuration text through the ordinary loader, the ordinary runtime, an
-// ordinary HTTP client in front. Nothing on a stage is special but the ports. Bounds: 30 s of
-// waiting. Main thread.
+// ordinary HTTP client in front.
+//
+// Nothing on a stage is special but the ports. Bounds: 30 s of waiting.
+//
+// Main thread.
 
 #include "service/demo/demo_stage.h"
 

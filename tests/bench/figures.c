@@ -6,8 +6,8 @@
 // Sidejudge's. Refused: rates (on a shared machine they measure the neighbours). What a row needs
 // and cannot find (a peer) is a line that says so.
 //
-// Environment: BENCH_SIDEJUDGE, BENCH_FORWARDER, BENCH_NGHTTPX, BENCH_COLLECTOR: programs;
-// BENCH_ROUNDS (5).
+// Environment: BENCH_SIDEJUDGE, BENCH_FORWARDER, BENCH_GRPC_FORWARDER, BENCH_NGHTTPX,
+// BENCH_COLLECTOR: programs; BENCH_ROUNDS (5).
 
 #include <arpa/inet.h>
 #include <math.h>
@@ -61,6 +61,7 @@ struct row {
     unsigned connections, window;
     const char *encoding;
     bool gzip_out, merge;
+    bool grpc_in, grpc_out;
     const char *processors;
     unsigned subjects;  // set of 1 << enum subject_kind
     bool per_request;   // the figure is per request, not per span
@@ -93,8 +94,11 @@ static double measure(const struct row *row, const struct workload *workload,
     const struct subject_config config = {.sink_port = sink_port(sink),
                                           .merge = row->merge,
                                           .gzip = row->gzip_out,
+                                          .grpc_in = row->grpc_in,
+                                          .grpc_out = row->grpc_out,
                                           .processors = row->processors};
     struct load_config load = {.workload = workload,
+                               .grpc = row->grpc_in,
                                .encoding = row->encoding,
                                .connections = row->connections,
                                .window = row->window,
@@ -117,8 +121,8 @@ static double measure(const struct row *row, const struct workload *workload,
     settle(row->merge ? 0 : result.ok);
     double cpu_us = (double)(subject_cpu_ns(&subject) - before) / 1e3;
     uint64_t expected = result.body_bytes;
-    bool complete =
-        result.failed == 0 && (row->merge || row->encoding != NULL || sink_requests(sink) >= result.ok);
+    bool complete = result.failed == 0 &&
+                    (row->merge || row->encoding != NULL || sink_requests(sink) >= result.ok);
     if (!complete) {
         printf("# %s: %s: %lu of %lu requests failed, %lu of %lu bytes arrived\n", row->name,
                subject_name(kind), (unsigned long)result.failed, (unsigned long)row->requests,
@@ -187,6 +191,32 @@ static const struct row rows[] = {
      .connections = 4,
      .window = 1,
      .subjects = EVERYBODY},
+    {.name = "forward_512x383B_grpc",
+     .kind = WORKLOAD_SMALL,
+     .spans = 512,
+     .requests = 2000,
+     .connections = 4,
+     .window = 1,
+     .grpc_in = true,
+     .grpc_out = true,
+     .subjects = EVERYBODY},
+    {.name = "forward_llm_20KB_grpc",
+     .kind = WORKLOAD_LLM,
+     .spans = 1,
+     .requests = 8000,
+     .connections = 4,
+     .window = 1,
+     .grpc_in = true,
+     .grpc_out = true,
+     .subjects = EVERYBODY},
+    {.name = "forward_512x383B_grpc_to_http",
+     .kind = WORKLOAD_SMALL,
+     .spans = 512,
+     .requests = 2000,
+     .connections = 4,
+     .window = 1,
+     .grpc_in = true,
+     .subjects = 1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_COLLECTOR},
     {.name = "one_span_serial",
      .kind = WORKLOAD_SMALL,
      .spans = 1,

@@ -20,10 +20,13 @@
 #include "base/clock.h"
 #include "base/compression.h"
 #include "base/thread.h"
+#include "tests/bench/grpc_load.h"
 
 #define CONNECTIONS_MAX 64
 #define DISTINCT_MAX 64
 #define LATENCIES_MAX 200000
+#define GRPC_RESOURCE_EXHAUSTED 8
+#define GRPC_UNAVAILABLE 14
 #define AHEAD_BYTES_MAX ((uint64_t)8 << 20)
 
 struct load;
@@ -32,12 +35,13 @@ struct load_connection {
     struct load *load;
     struct thread thread;
     uint64_t requests, ok, failed, bytes;
-    size_t body_len;                // of the last request; all of a run are about the same
-    bool refused;  // the last answer was 503: the same work is sent again
+    size_t body_len;  // of the last request; all of a run are about the same
+    bool refused;     // the last answer was 503: the same work is sent again
     uint64_t *latencies;
     size_t latency_count;
     char reply[16384];
     size_t reply_len;
+    struct grpc_client *grpc;  // NULL: HTTP/1.1
 };
 
 struct load {
@@ -83,9 +87,31 @@ static bool send_all(int fd, struct iovec *parts, int count)
     return true;
 }
 
+static void note_reply(struct load_connection *it, bool ok, bool refused)
+{
+    it->refused = refused;
+    it->ok += ok;
+    it->bytes += ok ? it->body_len : 0;
+    atomic_fetch_add(&it->load->accepted_bytes, ok ? it->body_len : 0);
+    it->failed += !ok && !refused;
+}
+
+static bool read_grpc_reply(struct load_connection *it)
+{
+    int status;
+    if (!grpc_client_wait(it->grpc, &status)) {
+        return false;
+    }
+    note_reply(it, status == 0, status == GRPC_UNAVAILABLE || status == GRPC_RESOURCE_EXHAUSTED);
+    return true;
+}
+
 // One answer: its head, and the body that Content-Length announces.
 static bool read_reply(struct load_connection *it, int fd)
 {
+    if (it->grpc != NULL) {
+        return read_grpc_reply(it);
+    }
     for (;;) {
         it->reply[it->reply_len] = '\0';
         char *end = strstr(it->reply, "\r\n\r\n");
@@ -94,12 +120,8 @@ static bool read_reply(struct load_connection *it, int fd)
             size_t total = (size_t)(end - it->reply) + 4 +
                            (length != NULL && length < end ? strtoul(length + 15, NULL, 10) : 0);
             if (it->reply_len >= total) {
-                bool ok = strncmp(it->reply + 9, "200", 3) == 0;
-                it->refused = strncmp(it->reply + 9, "503", 3) == 0;
-                it->ok += ok;
-                it->bytes += ok ? it->body_len : 0;
-                atomic_fetch_add(&it->load->accepted_bytes, ok ? it->body_len : 0);
-                it->failed += !ok && !it->refused;
+                note_reply(it, strncmp(it->reply + 9, "200", 3) == 0,
+                           strncmp(it->reply + 9, "503", 3) == 0);
                 memmove(it->reply, it->reply + total, it->reply_len - total);
                 it->reply_len -= total;
                 return true;
@@ -125,6 +147,10 @@ static bool send_request(struct load_connection *it, int fd, uint8_t *body, uint
         workload_patch(config->workload, body, sequence, now_ns);
         view.ptr = body;
     }
+    it->body_len = view.len;
+    if (it->grpc != NULL) {
+        return grpc_client_send(it->grpc, view);
+    }
     int len = snprintf(head, sizeof(head),
                        "POST /v1/traces HTTP/1.1\r\nHost: bench\r\nContent-Type: "
                        "application/x-protobuf\r\n%s%s%sContent-Length: %zu\r\n\r\n",
@@ -132,15 +158,17 @@ static bool send_request(struct load_connection *it, int fd, uint8_t *body, uint
                        config->encoding != NULL ? config->encoding : "",
                        config->encoding != NULL ? "\r\n" : "", view.len);
     struct iovec parts[2] = {{head, (size_t)len}, {(void *)(uintptr_t)view.ptr, view.len}};
-    it->body_len = view.len;
     return send_all(fd, parts, 2);
 }
 
-// The servers acknowledge before they forward: what is measured is the work, not how they refuse more of it.
+// The servers acknowledge before they forward: what is measured is the work, not how they refuse
+// more of it.
 static void wait_for_sink(struct load *load)
 {
     const struct sink *sink = load->config->sink;
-    for (unsigned i = 0; sink != NULL && i < 20000 && atomic_load(&load->accepted_bytes) > sink_bytes(sink) + AHEAD_BYTES_MAX; i++) {
+    for (unsigned i = 0; sink != NULL && i < 20000 &&
+                         atomic_load(&load->accepted_bytes) > sink_bytes(sink) + AHEAD_BYTES_MAX;
+         i++) {
         usleep(200);
     }
 }
@@ -166,6 +194,7 @@ static void connection_run(void *arg)
     memcpy(body, config->workload->body.ptr, config->workload->body.len);
     uint64_t sent = 0, answered = 0, from_ns = clock_mono_ns();
     bool alive = fd >= 0;
+    it->grpc = alive && config->grpc ? grpc_client_new(fd) : NULL;
     while (alive && answered < it->requests) {
         pace(config, from_ns, sent);
         wait_for_sink(it->load);
@@ -189,6 +218,7 @@ static void connection_run(void *arg)
         }
     }
     it->failed += it->requests - it->ok - it->failed;
+    grpc_client_free(it->grpc);
     if (fd >= 0) {
         close(fd);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bench's load generator: a fixed number of HTTP/1.1 requests over a few connections, each with
-// fresh trace ids, closed loop (the next request goes when the answer is there), pipelined, or
-// paced. A thread per connection; loopback only.
+// The bench's load generator: a fixed number of HTTP/1.1 requests or gRPC calls over a few
+// connections, each with fresh trace ids, closed loop (the next request goes when the answer is
+// there), pipelined, or paced. A thread per connection; loopback only.
 #pragma once
 
 #include "tests/bench/sink.h"
@@ -10,6 +10,7 @@
 struct load_config {
     uint16_t port;
     const struct workload *workload;
+    bool grpc;             // bodies as they are; no encoding
     const char *encoding;  // NULL, or "gzip": bodies are compressed once beforehand (then they keep
                            // their ids)
     unsigned connections;
@@ -17,7 +18,8 @@ struct load_config {
     uint64_t requests;  // in all
     double per_second;  // 0: as fast as it goes
     unsigned distinct;  // with encoding: how many different compressed bodies take turns
-    const struct sink *sink;  // not NULL: at most 8 MiB run ahead of what it has: queues stay below full
+    const struct sink
+        *sink;  // not NULL: at most 8 MiB run ahead of what it has: queues stay below full
 };
 
 struct load_result {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bench's backend: answers every HTTP/1.1 request with 200 and an empty body, counts requests
-// and bytes, and, where asked, reads the sending time out of a known place of the body. A thread
+// The bench's backend: answers every HTTP/1.1 request with 200 and an empty body and every gRPC
+// call with status 0 (the first bytes of a connection say which), counts requests and bytes, and,
+// where asked and over HTTP/1.1, reads the sending time out of a known place of the body. A thread
 // per connection; loopback only.
 #pragma once
 

@@ -39,34 +39,41 @@ static uint16_t free_port(void)
     return ntohs(address.sin_port);
 }
 
+static const char *exporter_of(const struct subject_config *config)
+{
+    return config->grpc_out ? "otlp_grpc" : "otlp_http";
+}
+
 static void write_sidejudge(FILE *out, const struct subject_config *config,
                             const struct subject *subject)
 {
     fprintf(out,
-            "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}}\n"
+            "receivers: {otlp: {protocols: {%s: {endpoint: \"127.0.0.1:%u\"}}}}\n"
             "processors: %s\n"
-            "exporters: {otlp_http: {endpoint: \"http://127.0.0.1:%u\", compression: %s, "
+            "exporters: {%s: {endpoint: \"http://127.0.0.1:%u\", compression: %s, "
             "sending_queue: {merge: %s}}}\n"
             "extensions: {evaluation_api: {endpoint: \"127.0.0.1:%u\"}}\n"
             "service:\n  telemetry: {logs: {level: error}, metrics: {readers: [{pull: {exporter: "
             "{prometheus: {host: 127.0.0.1, port: %u}}}}]}}\n"
             "  extensions: [evaluation_api]\n"
             "  pipelines: {traces: {receivers: [otlp], processors: [evaluation], exporters: "
-            "[otlp_http]}}\n",
-            subject->port, config->processors != NULL ? config->processors : "{evaluation: }",
+            "[%s]}}\n",
+            config->grpc_in ? "grpc" : "http", subject->port,
+            config->processors != NULL ? config->processors : "{evaluation: }", exporter_of(config),
             config->sink_port, config->gzip ? "gzip" : "none", config->merge ? "true" : "false",
-            subject->api_port, subject->metrics_port);
+            subject->api_port, subject->metrics_port, exporter_of(config));
 }
 
 static void write_collector(FILE *out, const struct subject_config *config,
                             const struct subject *subject)
 {
     fprintf(out,
-            "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}}\n"
-            "exporters: {otlp_http: {endpoint: \"http://127.0.0.1:%u\", compression: %s}}\n"
+            "receivers: {otlp: {protocols: {%s: {endpoint: \"127.0.0.1:%u\"}}}}\n"
+            "exporters: {%s: {endpoint: \"http://127.0.0.1:%u\", compression: %s}}\n"
             "service:\n  telemetry: {logs: {level: error}, metrics: {level: none}}\n"
-            "  pipelines: {traces: {receivers: [otlp], exporters: [otlp_http]}}\n",
-            subject->port, config->sink_port, config->gzip ? "gzip" : "none");
+            "  pipelines: {traces: {receivers: [otlp], exporters: [%s]}}\n",
+            config->grpc_in ? "grpc" : "http", subject->port, exporter_of(config),
+            config->sink_port, config->gzip ? "gzip" : "none", exporter_of(config));
 }
 
 // The command line of a subject, into `arguments`; false when its program is not there.
@@ -75,6 +82,9 @@ static bool command_of(enum subject_kind kind, const struct subject_config *conf
 {
     const char *programs[] = {getenv("BENCH_SIDEJUDGE"), getenv("BENCH_FORWARDER"),
                               getenv("BENCH_NGHTTPX"), getenv("BENCH_COLLECTOR")};
+    if (kind == SUBJECT_FORWARDER && config->grpc_in) {
+        programs[kind] = getenv("BENCH_GRPC_FORWARDER");
+    }
     if (programs[kind] == NULL || access(programs[kind], X_OK) != 0) {
         return false;
     }
@@ -85,7 +95,8 @@ static bool command_of(enum subject_kind kind, const struct subject_config *conf
         snprintf(text[count++], 256, "%u", config->sink_port);
     } else if (kind == SUBJECT_NGHTTPX) {
         snprintf(text[count++], 256, "--frontend=127.0.0.1,%u;no-tls", subject->port);
-        snprintf(text[count++], 256, "--backend=127.0.0.1,%u", config->sink_port);
+        snprintf(text[count++], 256, "--backend=127.0.0.1,%u;;proto=%s", config->sink_port,
+                 config->grpc_out ? "h2" : "http/1.1");
         snprintf(text[count++], 256, "--workers=1");
         snprintf(text[count++], 256, "--errorlog-file=/dev/null");
         snprintf(text[count++], 256, "--conf=/dev/null");

@@ -17,8 +17,9 @@ enum subject_kind {
 
 struct subject_config {
     uint16_t sink_port;
-    bool merge;  // small requests may be merged on the way out
-    bool gzip;   // towards the sink
+    bool merge;              // small requests may be merged on the way out
+    bool gzip;               // towards the sink
+    bool grpc_in, grpc_out;  // else HTTP/1.1
     const char
         *processors;  // YAML of Sidejudge's `processors:` map value; NULL: evaluation with defaults
 };

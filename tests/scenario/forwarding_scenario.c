@@ -24,8 +24,7 @@ static void recorded_traces_pass_byte_for_byte_as_protobuf_and_json(void **state
 {
     struct harness *harness = *state;
     for (int as_json = 0; as_json < 2; as_json++) {
-        struct backend *backend = backend_open(harness->loop);
-        unsigned spans = 0;
+        struct backend *backend = harness_backend(harness);
         harness_start_with(harness, backend, "evaluation: {hold: 300ms}", "evaluation");
         for (unsigned i = 0; i < HARNESS_TRACES; i++) {
             struct buffer json;
@@ -50,15 +49,13 @@ static void recorded_traces_pass_byte_for_byte_as_protobuf_and_json(void **state
             harness_spans_arrived(harness, backend, buffer_view(&request));
             buffer_fini(&request);
         }
-        (void)spans;
-        backend_close(&backend);
     }
 }
 
 static void held_spans_arrive_scored_by_the_deterministic_evaluators(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     unsigned scored = 0;
     harness_start_with(harness, backend, "evaluation: ", "evaluation");
     for (unsigned i = 0; i < HARNESS_TRACES; i++) {
@@ -76,13 +73,12 @@ static void held_spans_arrive_scored_by_the_deterministic_evaluators(void **stat
         buffer_fini(&request);
     }
     assert_in_range(scored, HARNESS_TRACES, 2 * HARNESS_TRACES);
-    backend_close(&backend);
 }
 
 static void spans_are_forwarded_without_any_processor(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     struct buffer request;
     harness_start_with(harness, backend, "", "");
     harness_trace(0, &request);
@@ -90,7 +86,6 @@ static void spans_are_forwarded_without_any_processor(void **state)
     harness_stop(harness);
     assert_int_equal(harness_spans_arrived(harness, backend, buffer_view(&request)), 0);
     buffer_fini(&request);
-    backend_close(&backend);
 }
 
 struct comparing {
@@ -120,7 +115,7 @@ static void logs_and_metrics_pass_bit_for_bit(void **state)
         const char *path;
     } rows[] = {{SIGNAL_LOGS, "/v1/logs"}, {SIGNAL_METRICS, "/v1/metrics"}};
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     struct random random;
     struct buffer requests[2];
     const struct sample_options options = {.has_unknown_fields = true};
@@ -146,7 +141,6 @@ static void logs_and_metrics_pass_bit_for_bit(void **state)
         assert_int_equal(backend_items(backend, rows[i].signal), report.item_count);
         buffer_fini(&requests[i]);
     }
-    backend_close(&backend);
 }
 
 static void one_bad_span_is_refused_and_the_others_arrive(void **state)
@@ -159,7 +153,7 @@ static void one_bad_span_is_refused_and_the_others_arrive(void **state)
         "{\"traceId\":\"5cec0000000000000000000000000001\",\"spanId\":\"5cec000000000003\","
         "\"name\":\"good two\"}]}]}]}";
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     harness_start_with(harness, backend, "evaluation: ", "evaluation");
     struct harness_reply reply =
         harness_post(harness, "/v1/traces", "application/json", NULL, bytes_from_text(json));
@@ -170,7 +164,6 @@ static void one_bad_span_is_refused_and_the_others_arrive(void **state)
     harness_wait_items(harness, backend, SIGNAL_TRACES, 2);
     assert_true(harness_metric(harness, "otelcol_receiver_accepted_spans", "") == 2);
     harness_stop(harness);
-    backend_close(&backend);
 }
 
 static void malformed_requests_are_refused_and_the_next_one_is_served(void **state)
@@ -186,7 +179,7 @@ static void malformed_requests_are_refused_and_the_next_one_is_served(void **sta
         {"text/plain", "hello", 5, 415},
     };
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     struct buffer request;
     harness_start_with(harness, backend, "evaluation: ", "evaluation");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -203,14 +196,13 @@ static void malformed_requests_are_refused_and_the_next_one_is_served(void **sta
     harness_wait_items(harness, backend, SIGNAL_TRACES, 1);
     harness_stop(harness);
     buffer_fini(&request);
-    backend_close(&backend);
 }
 
 static void several_pipelines_on_one_receiver_each_get_everything(void **state)
 {
     struct harness *harness = *state;
-    struct backend *first = backend_open(harness->loop);
-    struct backend *second = backend_open(harness->loop);
+    struct backend *first = harness_backend(harness);
+    struct backend *second = harness_backend(harness);
     struct buffer request;
     harness_start_yaml(harness,
                        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
@@ -230,14 +222,12 @@ static void several_pipelines_on_one_receiver_each_get_everything(void **state)
     harness_stop(harness);
     assert_int_equal(harness_spans_arrived(harness, first, buffer_view(&request)), 0);
     buffer_fini(&request);
-    backend_close(&first);
-    backend_close(&second);
 }
 
 static void one_exporter_down_does_not_keep_spans_from_the_other(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     harness_start_yaml(harness,
                        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
                        "exporters:\n  otlp_http/up: {endpoint: \"%s\"}\n"
@@ -259,13 +249,12 @@ static void one_exporter_down_does_not_keep_spans_from_the_other(void **state)
     assert_true(harness_metric(harness, "otelcol_exporter_enqueue_failed_spans", "otlp_http/down") >
                 0);
     harness_stop(harness);
-    backend_close(&backend);
 }
 
 static void a_full_queue_refuses_with_503_and_retry_after(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     backend_answer(backend, 503, 1);
     harness_start_yaml(harness,
                        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
@@ -291,13 +280,12 @@ static void a_full_queue_refuses_with_503_and_retry_after(void **state)
     backend_answer(backend, 200, 0);
     harness_wait_items(harness, backend, SIGNAL_TRACES, accepted);
     harness_stop(harness);
-    backend_close(&backend);
 }
 
 static void sigterm_drains_everything_that_was_acknowledged(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     harness_start_with(harness, backend, "evaluation: ", "evaluation");
     for (unsigned i = 0; i < HARNESS_TRACES; i++) {
         struct buffer request;
@@ -312,13 +300,12 @@ static void sigterm_drains_everything_that_was_acknowledged(void **state)
         harness_spans_arrived(harness, backend, buffer_view(&request));
         buffer_fini(&request);
     }
-    backend_close(&backend);
 }
 
 static void second_sigterm_stops_at_once(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     struct buffer request;
     backend_answer(backend, 503, 30);
     harness_start_with(harness, backend, "", "");
@@ -334,7 +321,6 @@ static void second_sigterm_stops_at_once(void **state)
     assert_true(harness_said(harness, "second signal"));
     harness_sanitizers_are_silent(harness);
     buffer_fini(&request);
-    backend_close(&backend);
 }
 
 static void own_receiver_as_endpoint_is_cut_by_the_hop_header(void **state)
@@ -350,7 +336,7 @@ static void own_receiver_as_endpoint_is_cut_by_the_hop_header(void **state)
                        port, port);
     harness_span(&request, 1, "goes round once");
     harness_send(harness, buffer_view(&request));
-    harness_wait_said(harness, "loop");
+    harness_wait_said(harness, "came back to the process that sent it");
     harness_turn(harness, 1500);
     assert_true(harness_metric(harness, "otelcol_receiver_accepted_spans", "") <= 2);
     harness_stop(harness);
@@ -362,7 +348,7 @@ static void backend_paths_of_other_sdks_are_served(void **state)
     static const char *const paths[] = {"/api/public/otel/v1/traces", "/otel/v1/traces",
                                         "/api/otel/v1/traces", "/api/v1/private/otel/v1/traces"};
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     harness_start_with(harness, backend, "", "");
     for (unsigned i = 0; i < 4; i++) {
         struct buffer request;
@@ -378,13 +364,12 @@ static void backend_paths_of_other_sdks_are_served(void **state)
         404);
     harness_wait_items(harness, backend, SIGNAL_TRACES, 4);
     harness_stop(harness);
-    backend_close(&backend);
 }
 
 static void compressed_requests_leave_in_their_own_compressed_bytes(void **state)
 {
     struct harness *harness = *state;
-    struct backend *backend = backend_open(harness->loop);
+    struct backend *backend = harness_backend(harness);
     struct buffer request;
     struct buffer packed;
     struct compressor *compressor = compressor_new();
@@ -405,7 +390,6 @@ static void compressed_requests_leave_in_their_own_compressed_bytes(void **state
     compressor_free(compressor);
     buffer_fini(&packed);
     buffer_fini(&request);
-    backend_close(&backend);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)

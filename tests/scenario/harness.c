@@ -88,6 +88,9 @@ int harness_teardown(void **state)
         close(harness->output_fd);
     }
     http_client_free(harness->client);
+    for (size_t i = 0; i < harness->backend_count; i++) {
+        backend_close(&harness->backends[i]);
+    }
     loop_free(harness->loop);
     buffer_fini(&harness->output);
     for (size_t i = 0; i < harness->environment_count; i++) {
@@ -123,6 +126,14 @@ void harness_variable(struct harness *harness, const char *name, const char *val
     CHECK(harness->environment_count + 1 < 64);
     CHECK((size_t)snprintf(text, sizeof(text), "%s=%s", name, value) < sizeof(text));
     harness->environment[harness->environment_count++] = strdup(text);
+}
+
+struct backend *harness_backend(struct harness *harness)
+{
+    CHECK(harness->backend_count < sizeof(harness->backends) / sizeof(harness->backends[0]));
+    struct backend *backend = backend_open(harness->loop);
+    harness->backends[harness->backend_count++] = backend;
+    return backend;
 }
 
 uint16_t harness_free_port(void)
@@ -177,7 +188,7 @@ bool harness_said(struct harness *harness, const char *text)
 static void harness_fail(struct harness *harness, const char *what)
 {
     output_read(harness);
-    print_error("the program wrote:\n%s\n", buffer_text(&harness->output));
+    fprintf(stderr, "the program wrote:\n%s\n", buffer_text(&harness->output));
     fail_msg("%s", what);
 }
 
@@ -243,12 +254,15 @@ void harness_start(struct harness *harness, const char *const *arguments)
     }
     char output[128];
     path_in(harness, "output.txt", output);
-    CHECK(harness->pid == 0);
-    harness->pid = spawn(harness, output, (char *const *)(uintptr_t)all);
-    if (harness->output_fd < 0) {
-        harness->output_fd = open(output, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-        CHECK(harness->output_fd >= 0);
+    unlink(output);
+    buffer_reset(&harness->output);
+    if (harness->output_fd >= 0) {
+        close(harness->output_fd);
     }
+    CHECK(harness->pid == 0);
+    harness->output_fd = open(output, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(harness->output_fd >= 0);
+    harness->pid = spawn(harness, output, (char *const *)(uintptr_t)all);
     harness_wait_said(harness, "Everything is ready");
     ports_read(harness);
 }

@@ -22,6 +22,8 @@ struct harness {
     char folder[64];
     char *environment[64];  // of the program; owned
     size_t environment_count;
+    struct backend *backends[4];
+    size_t backend_count;
     pid_t pid;      // 0: not running
     int output_fd;  // what it writes, stdout and stderr in one
     struct buffer output;
@@ -36,6 +38,8 @@ int harness_teardown(void **state);  // kills what still runs; removes the folde
 // A file in the folder; the path lives as long as the harness.
 const char *harness_file(struct harness *harness, const char *name, const char *text);
 void harness_variable(struct harness *harness, const char *name, const char *value);
+// A backend that lives as long as the harness.
+struct backend *harness_backend(struct harness *harness);
 // A port that was free a moment ago.
 uint16_t harness_free_port(void);
 

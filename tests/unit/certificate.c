@@ -68,3 +68,17 @@ void certificate_make_for(const char *host, struct certificate *certificate)
     X509_free(x509);
     EVP_PKEY_free(pair);
 }
+
+void certificate_use(const struct certificate *certificate, SSL_CTX *context)
+{
+    BIO *bio = BIO_new_mem_buf(certificate->cert, -1);
+    X509 *x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    bio = BIO_new_mem_buf(certificate->key, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    assert_int_equal(SSL_CTX_use_certificate(context, x509), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
+    X509_free(x509);
+    EVP_PKEY_free(key);
+}

@@ -188,7 +188,8 @@ static const struct smuggling {
     {HEAD "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, 0, true},
     {HEAD "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 400, 0, true},
     {HEAD "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n", 400, 0, true},
-    {HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, 0, true},
+    {HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, 0,
+     true},
     {HEAD "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400, 0, true},
     {HEAD "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400, 0, true},
     {HEAD " Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, 0, true},
@@ -353,7 +354,8 @@ static void expectation_without_a_body_is_not_answered(void **state)
 static void refused_expectation_ends_the_connection(void **state)
 {
     (void)state;
-    feed_text("POST /deny HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    feed_text("POST /deny HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+              "Content-Length: 2\r\n\r\n");
     assert_int_equal(status_at(0), 415);
     assert_true(out_has("Connection: close\r\n"));
     assert_int_equal(fixture.http1.state, HTTP1_CLOSED);
@@ -363,8 +365,8 @@ static void refused_bodies_are_thrown_away_and_the_connection_lives(void **state
 {
     (void)state;
     feed_text("POST /deny HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde"
-              "POST /deny HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
-              "\r\n" HEAD "Content-Length: 1\r\n\r\nz");
+              "POST /deny HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+              "3\r\nabc\r\n0\r\n\r\n" HEAD "Content-Length: 1\r\n\r\nz");
     assert_int_equal(status_at(0), 415);
     assert_int_equal(status_at(1), 415);
     assert_int_equal(status_at(2), 200);

@@ -75,17 +75,36 @@ static void timeouts_become_deadlines(void **state)
     assert_string_equal(h2_reply_of(second)->grpc_status, "13");
 }
 
-static void early_reply_resets_the_stream_without_error(void **state)
+static void early_reply_arrives_before_the_stream_is_reset(void **state)
 {
     (void)state;
     const struct h2_field fields[] = {H2_GRPC_FIELDS};
     int32_t id = h2_send("POST", "/s/Deny", fields, 2,
-                              (struct h2_call){.body = BYTES_LITERAL("\0\0\0\0\5ab"), .is_open = true});
+                              (struct h2_call){.body = BYTES_LITERAL("\0\0\0\0\5ab"),
+                                               .is_open = true});
     assert_int_equal(h2_exchange(), RESULT_OK);
     assert_string_equal(h2_reply_of(id)->grpc_status, "12");
+    assert_false(h2_reply_of(id)->is_reset);
+    assert_true(http2_sweep(&h2.http2, UINT64_C(2000000000)));
+    assert_int_equal(h2_exchange(), RESULT_OK);
     assert_true(h2_reply_of(id)->is_reset);
     assert_int_equal(h2_reply_of(id)->error_code, NGHTTP2_NO_ERROR);
     assert_true(http2_is_idle(&h2.http2));
+}
+
+static void expectation_is_met_before_the_body(void **state)
+{
+    (void)state;
+    const struct h2_field fields[] = {{"expect", "100-continue"}};
+    int32_t id = h2_send("POST", "/s/Call", fields, 1, (struct h2_call){.is_open = true});
+    assert_int_equal(h2_exchange(), RESULT_OK);
+    assert_string_equal(h2_reply_of(id)->status, "100");
+    h2.calls[id / 2].body = BYTES_LITERAL("abc");
+    h2.calls[id / 2].is_open = false;
+    assert_int_equal(nghttp2_session_resume_data(h2.client, id), 0);
+    assert_int_equal(h2_exchange(), RESULT_OK);
+    assert_string_equal(h2_reply_of(id)->status, "200");
+    assert_string_equal(buffer_text(&h2.bodies), "abc|");
 }
 
 static void declared_length_beyond_the_limit_is_refused_at_once(void **state)
@@ -214,7 +233,9 @@ static void resets_after_the_reply_are_no_offence(void **state)
         assert_int_equal(http2_feed(&h2.http2, bytes_from(frames, 9 + sizeof block)),
                          RESULT_OK);
         assert_int_equal(http2_flush(&h2.http2), RESULT_OK);
-        uint8_t reset[13] = {0, 0, 4, NGHTTP2_RST_STREAM, 0, 0, 0, frames[7], frames[8], 0, 0, 0, 5};
+        uint8_t reset[13] = {0, 0, 4, NGHTTP2_RST_STREAM};
+        memcpy(reset + 7, frames + 7, 2);
+        reset[12] = NGHTTP2_STREAM_CLOSED;
         assert_int_equal(http2_feed(&h2.http2, bytes_from(reset, sizeof reset)), RESULT_OK);
         buffer_reset(&h2.out);
     }
@@ -270,7 +291,8 @@ int main(void)
         ROW(request_is_answered_beside_calls),
         ROW(malformed_calls_get_their_status),
         ROW(timeouts_become_deadlines),
-        ROW(early_reply_resets_the_stream_without_error),
+        ROW(early_reply_arrives_before_the_stream_is_reset),
+        ROW(expectation_is_met_before_the_body),
         ROW(declared_length_beyond_the_limit_is_refused_at_once),
         ROW(body_larger_than_the_windows_arrives),
         ROW(refused_body_keeps_its_window_and_gives_the_connections_back),

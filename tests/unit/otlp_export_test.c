@@ -19,7 +19,8 @@
 #include "proto/otlp_status.h"
 #include "tests/unit/otlp_peer.h"
 
-#define BOTH_YAML   "{protocols: {grpc: {endpoint: 'localhost:0'}, http: {endpoint: 'localhost:0'}}}"
+#define BOTH_YAML                                                                                  \
+    "{protocols: {grpc: {endpoint: 'localhost:0'}, http: {endpoint: 'localhost:0'}}}"
 #define ALL_SIGNALS 7u
 #define TRACE_CALL  "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define PROTOBUF    "Content-Type: application/x-protobuf\r\n"

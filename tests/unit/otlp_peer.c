@@ -52,6 +52,8 @@ static enum result take_offer(struct sink *sink, struct batch **batch, struct of
     return fake->result;
 }
 
+unsigned peer_processors_max = 2;
+
 void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t cap_bytes)
 {
     char source[2048], why[256] = "";
@@ -82,7 +84,9 @@ void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t ca
     for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
         sinks[signal] = signals & 1u << signal ? &peer->fake.sink : NULL;
     }
-    struct component_env env = {.id = "otlp", .account = peer->account, .processors_max = 2,
+    struct component_env env = {.id = "otlp",
+                                .account = peer->account,
+                                .processors_max = peer_processors_max,
                                 .user_agent = "test"};
     if (otlp_receiver.start(&env, peer->settings, sinks, &peer->receiver, why, sizeof why) !=
         RESULT_OK) {

@@ -35,8 +35,9 @@ struct peer {
     uint16_t grpc_port, http_port;
 };
 
-// Starts a receiver from YAML ("protocols: {...}"); ports should be 0. `signals`: set of 1 << signal
-// that have a sink. cap_bytes 0: no account. Fails the test when it does not start.
+// Starts a receiver from YAML ("protocols: {...}"); ports should be 0. `signals`: set of
+// 1 << signal that have a sink. cap_bytes 0: no account. Fails the test when it does not start.
+extern unsigned peer_processors_max;  // of receivers started from now on; 2
 void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t cap_bytes);
 void peer_stop(struct peer *peer);
 

@@ -143,11 +143,16 @@ static void numbers_that_fail_their_checksum_stay(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"4111 1111 1111 1112", NULL},         {"1111111111111117", NULL},  // Luhn holds, no issuer
-        {"0000 0000 0000 0000", NULL},         {"2024010112345672", NULL},  // Luhn holds, starts
-                                                                            // like a date
-        {"4111111111111111222233", NULL},      {"0.4111111111111111", NULL},  // a fraction
-        {"DE88 3704 0044 0532 0130 00", NULL}, {"AB12CDEF3456GH78", NULL},   {"GB82-WEST", NULL},
+        {"4111 1111 1111 1112", NULL},
+        {"1111111111111117", NULL},  // Luhn holds, no issuer
+        {"0000 0000 0000 0000", NULL},
+        {"2024010112345672", NULL},  // Luhn holds, starts
+                                     // like a date
+        {"4111111111111111222233", NULL},
+        {"0.4111111111111111", NULL},  // a fraction
+        {"DE88 3704 0044 0532 0130 00", NULL},
+        {"AB12CDEF3456GH78", NULL},
+        {"GB82-WEST", NULL},
     };
     CHECK_ROWS(rows);
 }
@@ -204,7 +209,7 @@ static void values_behind_keywords_are_masked(void **state)
     static const struct row rows[] = {
         {"password: hunter22!", "password: [SECRET]"},
         {"DB_PASSWORD=correct-horse", "DB_PASSWORD=[SECRET]"},
-        {"{\"userPassword\": \"p{a}ss\"}", "{\"userPassword\": \"[SECRET]}ss\"}"},
+        {"{\"userPassword\": \"p{a}ss\"}", "{\"userPassword\": \"[SECRET]\"}"},
         {"\\npassword=abcd", "\\npassword=[SECRET]"},
         {"{\\\"password\\\": \\\"hunter22\\\"}", "{\\\"password\\\": \\\"[SECRET]\\\"}"},
         {"my password is hunter2.", "my password is [SECRET]."},
@@ -227,8 +232,7 @@ static void long_random_runs_are_masked_and_ids_stay(void **state)
     (void)state;
     static const struct row rows[] = {
         {"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLE2Key1", "[SECRET]"},
-        {"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4",
-         "data:image/png;[SECRET]"},
+        {"session=" MADE_UP "+" MADE_UP "/x==", "[SECRET]"},
         {"trace 4bf92f3577b34da6a3ce929d0e0e4736", NULL},
         {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL},
         {"123e4567-e89b-12d3-a456-426614174000", NULL},

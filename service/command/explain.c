@@ -2,7 +2,9 @@
 //
 // `sidejudge explain TRACE_ID`: asks the running process and tells in sentences why each
 // interaction of the trace was or was not graded: what was compared with what, and what happened
-// then. --json prints the answer as it came. Main thread of a command.
+// then. --json prints the answer as it came.
+//
+// Main thread of a command.
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `sidejudge status`: one screen from the running process: received, forwarded, targets, graded,
-// why not, spend, queues. --json prints the answer as it came. Main thread of a command.
+// why not, spend, queues. --json prints the answer as it came.
+//
+// Main thread of a command.
 
 #include <inttypes.h>
 #include <stdio.h>
