@@ -21,6 +21,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/watchdog.h"
 
 enum { EVENTS_MAX = 64, SLEEP_MAX_MS = 1000 };
 
@@ -234,6 +235,18 @@ void loop_run(struct loop *loop)
         loop_turn(loop, -1);
     }
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
+}
+
+static uint64_t turns_of(const void *loop)
+{
+    return loop_turns(loop);
+}
+
+void loop_run_watched(struct loop *loop, const char *name)
+{
+    watchdog_add(watchdog_process(), name, turns_of, loop);
+    loop_run(loop);
+    watchdog_remove(watchdog_process(), loop);
 }
 
 void loop_run_once(struct loop *loop, int timeout_ms)

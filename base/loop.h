@@ -45,7 +45,10 @@ void loop_set_timer(struct loop *loop, struct timer *timer, uint64_t at_ns);
 void loop_cancel_timer(struct loop *loop, struct timer *timer);
 struct timers *loop_timers(struct loop *loop);
 uint64_t loop_now_ns(const struct loop *loop);  // monotonic time of this turn
-void loop_run(struct loop *loop);               // until loop_stop, also one that came before
+// As loop_run, watched by the process's watchdog under `name` (which outlives the loop), where
+// there is one. For loops that must not block: receivers, shards, main; exporters write files.
+void loop_run_watched(struct loop *loop, const char *name);
+void loop_run(struct loop *loop);  // until loop_stop, also one that came before
 void loop_run_once(struct loop *loop, int timeout_ms);  // one turn; for tests
 void loop_stop(struct loop *loop);                      // any thread
 // Any thread; coalesced; has the shape of mailbox wake.

@@ -37,6 +37,18 @@ struct watchdog {
     struct thread thread;
 };
 
+static struct watchdog *_Atomic process_watchdog;
+
+void watchdog_set_process(struct watchdog *watchdog)
+{
+    atomic_store(&process_watchdog, watchdog);
+}
+
+struct watchdog *watchdog_process(void)
+{
+    return atomic_load(&process_watchdog);
+}
+
 static void abort_process(const char *name)
 {
     log_line(LOG_ERROR, "base/watchdog", "a loop made no turn in 5 s: aborting",

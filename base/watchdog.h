@@ -20,5 +20,8 @@ void watchdog_free(struct watchdog **watchdog);
 void watchdog_add(struct watchdog *watchdog, const char *name, uint64_t (*turns)(const void *arg),
                   const void *arg);
 void watchdog_remove(struct watchdog *watchdog, const void *arg);
+// The one of the process, which runtime starts; NULL before and after. Set and read by any thread.
+void watchdog_set_process(struct watchdog *watchdog);
+struct watchdog *watchdog_process(void);
 // One look at all counters, `elapsed_ns` after the one before; for tests.
 void watchdog_look(struct watchdog *watchdog, uint64_t elapsed_ns);

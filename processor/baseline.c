@@ -6,13 +6,14 @@
 // probability, under which no two hours would share a sample. Atomics only: shards read, one thread
 // adjusts.
 
+#include "processor/baseline.h"
+
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "processor/baseline.h"
 
 #define LADDER_STEPS 21
 #define FIRST_GRADED 20
@@ -27,8 +28,8 @@ struct baseline {
     _Atomic uint64_t hour;  // monotonic hours of the last write
     _Atomic uint64_t seen, graded;
     _Atomic uint64_t cost_nano_usd;     // of graded interactions
-    uint64_t seen_before, adjusted_ns;     // adjusting thread only
-    double observed_s;                     // since the first adjustment
+    uint64_t seen_before, adjusted_ns;  // adjusting thread only
+    double observed_s;                  // since the first adjustment
     double per_second;                  // predicted traffic
 };
 

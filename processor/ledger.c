@@ -18,7 +18,8 @@
 #include "base/hash.h"
 #include "base/thread.h"
 
-#define SCORES_JSON_MAX ((size_t)64 << 10)
+#define SCORES_JSON_MAX ((size_t)128 << 10)  // 16 scores of escaped text
+#define EXPLAIN_ROWS_MAX 64                  // of one trace, newest first
 
 enum {
     TEXT_TARGET_NAME,
@@ -31,7 +32,7 @@ enum {
 };
 
 struct stored {
-    struct stored *older;  // of the same trace
+    struct stored *newer, *older;  // of the same trace
     uint32_t size;
     uint32_t ends[TEXT_COUNT];  // of each text in data
     struct trace_id trace_id;
@@ -135,14 +136,11 @@ static void evict_oldest(struct ledger *ledger)
     struct stored *oldest = ledger->ring[ledger->first];
     struct stored **slot = index_slot(ledger, &oldest->trace_id);
     CHECK(*slot != NULL);
+    CHECK(oldest->older == NULL);
     if (*slot == oldest) {
         index_remove(ledger, slot);
     } else {
-        struct stored *row = *slot;
-        while (row->older != oldest) {
-            row = row->older;
-        }
-        row->older = NULL;
+        oldest->newer->older = NULL;
     }
     ledger->first = (ledger->first + 1) % ledger->rows_max;
     ledger->count--;
@@ -162,8 +160,10 @@ static void score_write(const struct ledger_score *entry, struct json_writer *ou
         json_key(out, "score");
         json_put_double(out, score->value);
     }
-    json_key(out, "label");
-    json_put_literal(out, score->label);
+    if (score->label[0] != '\0') {
+        json_key(out, "label");
+        json_put_literal(out, score->label);
+    }
     if (score->explanation[0] != '\0') {
         json_key(out, "explanation");
         json_put_literal(out, score->explanation);
@@ -250,6 +250,9 @@ void ledger_add(struct ledger *ledger, const struct ledger_row *row)
         ledger->bytes += stored->size;
         struct stored **slot = index_slot(ledger, &row->trace_id);
         stored->older = *slot;
+        if (stored->older != NULL) {
+            stored->older->newer = stored;
+        }
         *slot = stored;
     }
     mutex_unlock(MUTEX_LEDGER);
@@ -393,10 +396,14 @@ bool ledger_explain(struct ledger *ledger, const struct trace_id *trace_id, stru
         json_put_literal(&writer, text);
         json_key(&writer, "decisions");
         json_begin_array(&writer);
-        for (; row != NULL; row = row->older) {
+        unsigned written = 0;
+        for (; row != NULL && written < EXPLAIN_ROWS_MAX; row = row->older) {
             row_write(ledger, row, &writer);
+            written++;
         }
         json_end_array(&writer);
+        json_key(&writer, "more");
+        json_put_bool(&writer, row != NULL);
         json_end_object(&writer);
     }
     mutex_unlock(MUTEX_LEDGER);

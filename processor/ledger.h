@@ -45,7 +45,8 @@ void ledger_add(struct ledger *ledger, const struct ledger_row *row);
 // A decided target turns out to lie under another one.
 void ledger_supersede(struct ledger *ledger, const struct trace_id *trace_id,
                       const struct span_id *target);
-// Writes {"trace_id": ..., "decisions": [...]} with every p_k, R, pi, reasons in words, scores;
+// Writes {"trace_id": ..., "decisions": [...], "more": false} with the newest 64 rows of the trace,
+// "more" saying whether there are older ones: every p_k, R, pi, reasons in words, scores;
 // false when no row is there.
 bool ledger_explain(struct ledger *ledger, const struct trace_id *trace_id, struct buffer *out);
 // Counts by reason since start, the last `recent` rows, the spend: the JSON behind `sidejudge

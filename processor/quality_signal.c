@@ -133,14 +133,16 @@ static bool saw_truncated_output(const struct interaction *interaction)
 // A model that stopped for a tool call, a filter or an error was not done: that is no empty answer.
 static bool saw_empty_answer(const struct interaction *interaction)
 {
-    bool ended_well = interaction->finish_reason.len == 0 || bytes_equal_text(interaction->finish_reason, "stop");
-    return interaction->has_content && bytes_trim(interaction->response).len == 0 && ended_well && !interaction->has_error &&
-           !interaction->truncated && !interaction->incomplete;
+    bool ended_well =
+        interaction->finish_reason.len == 0 || bytes_equal_text(interaction->finish_reason, "stop");
+    return interaction->has_content && bytes_trim(interaction->response).len == 0 && ended_well &&
+           !interaction->has_error && !interaction->truncated && !interaction->incomplete;
 }
 
 static bool saw_degenerate(const struct interaction *interaction)
 {
-    return bytes_trim(interaction->response).len > 0 && degenerate_score(interaction->response, interaction->question) < 0.5;
+    return bytes_trim(interaction->response).len > 0 &&
+           degenerate_score(interaction->response, interaction->question) < 0.5;
 }
 
 unsigned quality_signals_find(const struct interaction *interaction, struct recent_turns *turns,
@@ -162,8 +164,9 @@ unsigned quality_signals_find(const struct interaction *interaction, struct rece
     }
     if (turns != NULL && interaction->conversation_id.len > 0 && interaction->question.len > 0) {
         struct bytes question = bytes_trim(interaction->question);
-        uint64_t hash = hash_keyed(interaction->conversation_id.ptr, interaction->conversation_id.len) * 3 ^
-                        hash_keyed(question.ptr, question.len);
+        uint64_t hash =
+            hash_keyed(interaction->conversation_id.ptr, interaction->conversation_id.len) * 3 ^
+            hash_keyed(question.ptr, question.len);
         if (turn_repeats(turns, hash | 1, &interaction->trace_id, now_ns)) {
             found |= 1U << QUALITY_SIGNAL_REGENERATED;
         }

@@ -231,7 +231,7 @@ static bool shard_hook(void *arg, uint64_t now_ns)
 static void shard_run(void *arg)
 {
     struct shard *shard = arg;
-    loop_run(shard->loop);
+    loop_run_watched(shard->loop, "shard");
 }
 
 enum result shard_start(struct shard *shard)

@@ -114,7 +114,7 @@ static bool on_turn(void *arg, uint64_t now_ns)
 
 static void run(void *arg)
 {
-    loop_run(((struct io_thread *)arg)->loop);
+    loop_run_watched(((struct io_thread *)arg)->loop, "receiver");
 }
 
 static const struct otlp_tls_config *tls_of(const struct otlp_config *config, int which)

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/watchdog.h"
 #include "processor/evaluation.h"
 #include "service/endpoints.h"
 #include "service/status_report.h"
@@ -38,6 +39,7 @@ struct runtime {
     struct runtime_options options;
     struct loop *loop;
     struct account *account;
+    struct watchdog *watchdog;
     struct wiring wiring;
     struct endpoints *endpoints;
     struct loop_fd signals;
@@ -153,18 +155,10 @@ static enum result runtime_listen(struct runtime *runtime, char *why, size_t why
     return RESULT_OK;
 }
 
-static void judge_lines(const struct processor *evaluation)
+static void budget_line(const struct processor *evaluation)
 {
     size_t count = 0;
-    const struct judge_config *judges = evaluation_judges(evaluation, &count);
-    for (size_t i = 0; i < count; i++) {
-        char host[128];
-        judge_host(&judges[i], host);
-        log_line(LOG_INFO, "service",
-                 "redacted transcripts of picked interactions are sent to a judge",
-                 LOG_TEXT("host", host[0] != '\0' ? host : "loopback"),
-                 LOG_BYTES("model", judges[i].model));
-    }
+    (void)evaluation_judges(evaluation, &count);
     if (count > 0 && evaluation_budget(evaluation) != NULL) {
         struct budget_status status;
         budget_status(evaluation_budget(evaluation), &status, clock_mono_ns());
@@ -187,7 +181,7 @@ static void start_lines(struct runtime *runtime)
         }
     }
     if (evaluation != NULL) {
-        judge_lines(evaluation);
+        budget_line(evaluation);
     }
     log_line(LOG_INFO, "service", "Everything is ready. Begin running and processing data.",
              LOG_INT("start_ms", (clock_mono_ns() - runtime->started_ns) / NS_PER_MS),
@@ -209,6 +203,8 @@ enum result runtime_start(const struct settings *settings, const struct runtime_
     runtime->started_wall_ns = clock_wall_ns();
     runtime->loop = loop_new();
     runtime->account = account_new(account_detect_cap());
+    runtime->watchdog = watchdog_new(NULL);
+    watchdog_set_process(runtime->watchdog);
     if (runtime->loop == NULL || signals_open(runtime) != RESULT_OK) {
         snprintf(why, why_len, "no descriptors left for the main loop");
         runtime_free(&runtime);
@@ -261,7 +257,7 @@ static void signals_stop_at_once(void)
 void runtime_run(struct runtime *runtime)
 {
     CHECK(runtime->magic == RUNTIME_MAGIC);
-    loop_run(runtime->loop);
+    loop_run_watched(runtime->loop, "main");
     signals_stop_at_once();
     runtime_drain(runtime, clock_mono_ns() + DRAIN_NS);
 }
@@ -301,6 +297,8 @@ void runtime_free(struct runtime **runtime)
     if (moved->loop != NULL) {
         loop_free(moved->loop);
     }
+    watchdog_set_process(NULL);
+    watchdog_free(&moved->watchdog);
     account_free(moved->account);
     free(moved);
 }

@@ -58,8 +58,6 @@ static void release(void *prepared)
     json_schema_free(&schema);
 }
 
-
-
 static void grade(const void *prepared, const struct interaction *interaction, struct score *score)
 {
     if ((!interaction->json_requested && prepared == NULL) || interaction->truncated ||

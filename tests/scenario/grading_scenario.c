@@ -7,9 +7,8 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
-
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,16 +214,281 @@ static void first_interaction_is_graded_within_ten_seconds_of_a_default_start(vo
     buffer_fini(&request);
 }
 
+static void judged_interaction_is_explained_and_stands_in_status(void **state)
+{
+    struct stage *stage = *state;
+    struct buffer out;
+    struct json_document *document = NULL;
+    struct first_id id = trace_id_of(0);
+    start_with_judge(stage, "ok", "");
+    send_trace(stage, 0);
+    wait_key(stage, "sidejudge.verdict", 1, 10);
+    wait_decision(stage, "judged", 1);
+    assert_int_equal(ask(stage, "explain", id.text, false, &out), 0);
+    assert_non_null(strstr(buffer_text(&out), "judged"));
+    assert_non_null(strstr(buffer_text(&out), "faithfulness"));
+    assert_non_null(strstr(buffer_text(&out), "30 days"));
+    buffer_fini(&out);
+    assert_int_equal(ask(stage, "explain", id.text, true, &out), 0);
+    assert_int_equal(json_parse(buffer_view(&out), &document, NULL), RESULT_OK);
+    assert_int_equal(json_count(json_get(json_root(document), "decisions")), 1);
+    json_free(&document);
+    buffer_fini(&out);
+    assert_int_equal(ask(stage, "status", NULL, false, &out), 0);
+    assert_non_null(strstr(buffer_text(&out), "graded       1"));
+    assert_non_null(strstr(buffer_text(&out), "received     "));
+    buffer_fini(&out);
+    assert_int_equal(ask(stage, "status", NULL, true, &out), 0);
+    assert_int_equal(json_parse(buffer_view(&out), &document, NULL), RESULT_OK);
+    json_free(&document);
+    buffer_fini(&out);
+    assert_true(harness_said(stage->harness, "first interaction graded"));
+    assert_true(harness_said(stage->harness, id.text));
+    harness_stop(stage->harness);
+}
+
+static void interaction_that_is_not_picked_leaves_untouched_and_says_why(void **state)
+{
+    struct stage *stage = *state;
+    struct buffer out;
+    struct any_view value;
+    struct first_id id = trace_id_of(1);
+    start_with_judge(stage, "ok", ", sampling: {baseline: 0}");
+    send_trace(stage, 1);
+    wait_decision(stage, "not_sampled", 1);
+    assert_int_equal(ask(stage, "explain", id.text, false, &out), 0);
+    assert_non_null(strstr(buffer_text(&out), "not_sampled"));
+    assert_non_null(strstr(buffer_text(&out), "random number"));
+    buffer_fini(&out);
+    harness_stop(stage->harness);
+    assert_int_equal(judge_server_requests(stage->judge), 0);
+    assert_int_equal(spans_with(stage, "sidejudge.decision", &value), 0);
+    struct buffer request;
+    harness_trace(1, &request);
+    assert_int_equal(harness_spans_arrived(stage->harness, stage->backend, buffer_view(&request)),
+                     0);
+    buffer_fini(&request);
+}
+
+static void trace_that_never_came_is_not_explained(void **state)
+{
+    struct stage *stage = *state;
+    struct buffer out;
+    start_with_judge(stage, "ok", "");
+    assert_int_equal(ask(stage, "explain", "00000000000000000000000000000abc", false, &out), 1);
+    assert_non_null(strstr(buffer_text(&out), "no decision about this trace"));
+    buffer_fini(&out);
+    assert_int_equal(ask(stage, "explain", "xyz", false, &out), 1);
+    assert_non_null(strstr(buffer_text(&out), "32 hexadecimal digits"));
+    buffer_fini(&out);
+    assert_int_equal(ask(stage, "explain", "zz000000000000000000000000000abc", false, &out), 1);
+    assert_non_null(strstr(buffer_text(&out), "32 hexadecimal digits"));
+    buffer_fini(&out);
+    harness_stop(stage->harness);
+}
+
+static void judge_that_misbehaves_is_an_error_and_never_a_score(void **state)
+{
+    static const enum judge_mode modes[] = {
+        JUDGE_MODE_FAIL,    JUDGE_MODE_GARBAGE,  JUDGE_MODE_CUT,   JUDGE_MODE_WRONG_SCHEMA,
+        JUDGE_MODE_REFUSAL, JUDGE_MODE_OVERSIZE, JUDGE_MODE_RESET, JUDGE_MODE_LIMIT};
+    struct stage *stage = *state;
+    struct any_view value;
+    start_with_judge(stage, "ok", ", hold: 500ms");
+    for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        struct buffer out;
+        struct first_id id = trace_id_of(i);
+        judge_server_force(stage->judge, (int)modes[i]);
+        send_trace(stage, i);
+        wait_decision(stage, "judge_error", i + 1);
+        assert_int_equal(ask(stage, "explain", id.text, false, &out), 0);
+        assert_non_null(strstr(buffer_text(&out), "judge_error"));
+        buffer_fini(&out);
+    }
+    harness_stop(stage->harness);
+    assert_int_equal(spans_with(stage, "sidejudge.score.faithfulness", &value), 0);
+    assert_int_equal(spans_with(stage, "sidejudge.score.answer_relevance", &value), 0);
+    for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        struct buffer request;
+        harness_trace(i, &request);
+        harness_spans_arrived(stage->harness, stage->backend, buffer_view(&request));
+        buffer_fini(&request);
+    }
+}
+
+static void spans_keep_flowing_when_the_judge_is_gone(void **state)
+{
+    struct stage *stage = *state;
+    struct any_view value;
+    start_with_judge(stage, "ok", ", hold: 1s");
+    judge_server_stop(&stage->judge);
+    for (unsigned i = 0; i < HARNESS_TRACES; i++) {
+        send_trace(stage, i);
+    }
+    wait_decision(stage, "judge_error", HARNESS_TRACES);
+    assert_int_equal(harness_get(stage->harness, stage->harness->health_port, "/").status, 200);
+    harness_stop(stage->harness);
+    for (unsigned i = 0; i < HARNESS_TRACES; i++) {
+        struct buffer request;
+        harness_trace(i, &request);
+        harness_spans_arrived(stage->harness, stage->backend, buffer_view(&request));
+        buffer_fini(&request);
+    }
+    assert_int_equal(spans_with(stage, "sidejudge.score.faithfulness", &value), 0);
+}
+
+static void score_that_comes_after_the_hold_follows_on_a_carrier(void **state)
+{
+    struct stage *stage = *state;
+    struct any_view value;
+    struct buffer request;
+    start_with_judge(stage, "slow", ", hold: 200ms, completion: {linger: 100ms}");
+    send_trace(stage, 0);
+    wait_key(stage, "sidejudge.score.faithfulness", 1, 10);
+    harness_stop(stage->harness);
+    assert_int_equal(spans_with(stage, "sidejudge.score.faithfulness", &value), 1);
+    harness_trace(0, &request);
+    assert_int_equal(harness_spans_arrived(stage->harness, stage->backend, buffer_view(&request)),
+                     0);  // the target itself left bare
+    buffer_fini(&request);
+}
+
+static void judge_that_recovers_within_its_deadline_gives_a_score(void **state)
+{
+    struct stage *stage = *state;
+    start_with_judge(stage, "flaky", ", hold: 4s");
+    send_trace(stage, 0);
+    wait_key(stage, "sidejudge.score.faithfulness", 1, 15);
+    harness_stop(stage->harness);
+}
+
+static atomic_int secrets_seen;
+
+static void look_for_secrets(void *arg, struct bytes body)
+{
+    (void)arg;
+    static const char *const secrets[] = {"jane.doe@example.com", "4111 1111 1111 1111",
+                                          "DE89 3704 0044 0532 0130 00"};
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        if (bytes_find(body, bytes_from_text(secrets[i]), 0) != SIZE_MAX) {
+            atomic_fetch_add(&secrets_seen, 1);
+        }
+    }
+}
+
+static void personal_data_never_reaches_the_judge(void **state)
+{
+    static const char json[] =
+        "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":"
+        "{\"stringValue\":\"bank\"}}]},\"scopeSpans\":[{\"spans\":[{\"traceId\":"
+        "\"5cec0000000000000000000000000009\",\"spanId\":\"5cec000000000009\",\"name\":\"agent\","
+        "\"kind\":1,\"startTimeUnixNano\":\"1795255623854972540\",\"endTimeUnixNano\":"
+        "\"1795255623855293736\",\"attributes\":["
+        "{\"key\":\"openinference.span.kind\",\"value\":{\"stringValue\":\"AGENT\"}},"
+        "{\"key\":\"input.value\",\"value\":{\"stringValue\":\"My mail is jane.doe@example.com "
+        "and my card 4111 1111 1111 1111, was I charged?\"}},"
+        "{\"key\":\"output.value\",\"value\":{\"stringValue\":\"Yes, to DE89 3704 0044 0532 0130 "
+        "00, and jane.doe@example.com got the invoice.\"}}]}]}]}]}";
+    struct stage *stage = *state;
+    judge_server_stop(&stage->judge);
+    const struct judge_server_config config = {.on_request = look_for_secrets};
+    assert_int_equal(judge_server_start(&config, &stage->judge), RESULT_OK);
+    atomic_store(&secrets_seen, 0);
+    start_with_judge(stage, "ok", "");
+    assert_int_equal(
+        harness_post(stage->harness, "/v1/traces", "application/json", NULL, bytes_from_text(json))
+            .status,
+        200);
+    wait_key(stage, "sidejudge.verdict", 1, 10);
+    harness_stop(stage->harness);
+    assert_true(judge_server_requests(stage->judge) > 0);
+    assert_int_equal(atomic_load(&secrets_seen), 0);
+}
+
+static void broken_rubric_leaves_a_plain_forwarder(void **state)
+{
+    struct stage *stage = *state;
+    struct buffer request;
+    start_with_judge(stage, "ok",
+                     ", evaluators: {tone: {judge: j, rubric: \"file:/nonexistent/tone.md\"}}");
+    assert_true(harness_said(stage->harness, "degraded"));
+    assert_true(harness_said(stage->harness, "tone.md"));
+    assert_true(harness_metric(stage->harness, "sidejudge_degraded", "processors::evaluation") ==
+                1);
+    send_trace(stage, 0);
+    assert_int_equal(harness_get(stage->harness, stage->harness->health_port, "/").status, 200);
+    harness_stop(stage->harness);
+    harness_trace(0, &request);
+    assert_int_equal(harness_spans_arrived(stage->harness, stage->backend, buffer_view(&request)),
+                     0);
+    buffer_fini(&request);
+}
+
+static void incoming_sidejudge_attributes_are_not_believed(void **state)
+{
+    static const char json[] =
+        "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":"
+        "\"5cec0000000000000000000000000007\",\"spanId\":\"5cec000000000007\",\"name\":\"agent\","
+        "\"kind\":1,\"startTimeUnixNano\":\"1795255623854972540\",\"endTimeUnixNano\":"
+        "\"1795255623855293736\",\"attributes\":["
+        "{\"key\":\"openinference.span.kind\",\"value\":{\"stringValue\":\"AGENT\"}},"
+        "{\"key\":\"sidejudge.verdict\",\"value\":{\"stringValue\":\"forged\"}},"
+        "{\"key\":\"input.value\",\"value\":{\"stringValue\":\"How long is delivery?\"}},"
+        "{\"key\":\"output.value\",\"value\":{\"stringValue\":\"Delivery takes two "
+        "days.\"}}]}]}]}]}";
+    struct stage *stage = *state;
+    struct any_view value;
+    start_with_judge(stage, "ok", "");
+    assert_int_equal(
+        harness_post(stage->harness, "/v1/traces", "application/json", NULL, bytes_from_text(json))
+            .status,
+        200);
+    wait_key(stage, "sidejudge.score.answer_relevance", 1, 10);
+    harness_stop(stage->harness);
+    assert_int_equal(spans_with(stage, "sidejudge.verdict", &value), 1);
+    assert_true(bytes_equal_text(value.bytes, "pass"));
+}
+
+static void model_span_without_content_is_named_with_the_remedy(void **state)
+{
+    static const char json[] =
+        "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":"
+        "{\"stringValue\":\"mute\"}}]},\"scopeSpans\":[{\"spans\":[{\"traceId\":"
+        "\"5cec0000000000000000000000000006\",\"spanId\":\"5cec000000000006\",\"name\":\"chat "
+        "gpt\",\"kind\":3,\"startTimeUnixNano\":\"1795255623854972540\",\"endTimeUnixNano\":"
+        "\"1795255623855293736\",\"attributes\":["
+        "{\"key\":\"gen_ai.operation.name\",\"value\":{\"stringValue\":\"chat\"}},"
+        "{\"key\":\"gen_ai.request.model\",\"value\":{\"stringValue\":\"gpt\"}}]}]}]}]}";
+    struct stage *stage = *state;
+    start_with_judge(stage, "ok", "");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(harness_post(stage->harness, "/v1/traces", "application/json", NULL,
+                                      bytes_from_text(json))
+                             .status,
+                         200);
+    }
+    wait_decision(stage, "no_content", 1);
+    assert_true(harness_said(stage->harness, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"));
+    harness_stop(stage->harness);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(first_interaction_is_graded_within_ten_seconds_of_a_default_start),
+        TEST(judged_interaction_is_explained_and_stands_in_status),
+        TEST(interaction_that_is_not_picked_leaves_untouched_and_says_why),
+        TEST(trace_that_never_came_is_not_explained),
+        TEST(judge_that_misbehaves_is_an_error_and_never_a_score),
+        TEST(spans_keep_flowing_when_the_judge_is_gone),
+        TEST(score_that_comes_after_the_hold_follows_on_a_carrier),
+        TEST(judge_that_recovers_within_its_deadline_gives_a_score),
+        TEST(personal_data_never_reaches_the_judge),
+        TEST(broken_rubric_leaves_a_plain_forwarder),
+        TEST(incoming_sidejudge_attributes_are_not_believed),
+        TEST(model_span_without_content_is_named_with_the_remedy),
     };
-    (void)ask;
-    (void)trace_id_of;
-    (void)wait_decision;
-    (void)start_with_judge;
     return cmocka_run_group_tests_name("grading", tests, NULL, NULL);
 }
