@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "base/utf8.h"
 #include "processor/judge_api.h"
 #include "processor/prompt.h"
 
@@ -42,7 +43,6 @@ struct call {           // a job on its way
     size_t header_count;
     uint64_t started_ns, deadline_ns;
     unsigned attempts;
-    bool is_probe;
 };
 
 struct judge_seat {  // one judge of the pool
@@ -52,11 +52,12 @@ struct judge_seat {  // one judge of the pool
     struct http_client *client;
     char url[1024];
     struct call *waiting, **waiting_end;
+    struct call *retrying;  // their timers run
     int64_t in_flight;
     unsigned failures;  // in a row
-    uint64_t open_until_ns, open_for_ns;
-    _Atomic bool is_open;  // read by submitters
-    bool probing;
+    uint64_t open_for_ns;
+    _Atomic uint64_t open_until_ns;           // 0: closed; read by submitters, like the next
+    _Atomic bool probing;                     // half open: one call finds out
     _Atomic uint64_t output_tokens, answers;  // running mean for estimates
 };
 
@@ -107,22 +108,22 @@ static void call_error(struct call *call, const char *problem)
 static void breaker_note(struct judge_seat *seat, bool success)
 {
     uint64_t now_ns = loop_now_ns(seat->pool->loop);
-    seat->probing = false;
+    uint64_t first_ns =
+        seat->config.breaker_ns > 0 ? (uint64_t)seat->config.breaker_ns : BREAKER_OPEN_NS;
+    atomic_store_explicit(&seat->probing, false, memory_order_relaxed);
     if (success) {
         seat->failures = 0;
         seat->open_for_ns = 0;
-        seat->open_until_ns = 0;
-        atomic_store_explicit(&seat->is_open, false, memory_order_relaxed);
+        atomic_store_explicit(&seat->open_until_ns, 0, memory_order_relaxed);
         return;
     }
     if (++seat->failures < BREAKER_FAILURES) {
         return;
     }
-    seat->open_for_ns = seat->open_for_ns == 0 ? BREAKER_OPEN_NS : seat->open_for_ns * 2;
+    seat->open_for_ns = seat->open_for_ns == 0 ? first_ns : seat->open_for_ns * 2;
     seat->open_for_ns =
         seat->open_for_ns > BREAKER_OPEN_MAX_NS ? BREAKER_OPEN_MAX_NS : seat->open_for_ns;
-    seat->open_until_ns = now_ns + seat->open_for_ns;
-    atomic_store_explicit(&seat->is_open, true, memory_order_relaxed);
+    atomic_store_explicit(&seat->open_until_ns, now_ns + seat->open_for_ns, memory_order_relaxed);
 }
 
 // --- replies ---
@@ -182,7 +183,32 @@ static bool call_retry(struct call *call, const struct http_response *response)
     }
     timer_init(&call->retry, retry_fire, call);
     loop_set_timer(loop, &call->retry, at_ns);
+    call->next = call->seat->retrying;
+    call->seat->retrying = call;
     return true;
+}
+
+// What went wrong, in words; both APIs say it as error.message.
+static void call_problem(const struct call *call, const struct http_response *response,
+                         char *problem, size_t problem_len)
+{
+    if (response->result != RESULT_OK) {
+        snprintf(problem, problem_len, "judge unreachable: %s (attempts: %u)",
+                 response->error != NULL ? response->error : "no reply", call->attempts);
+        return;
+    }
+    struct json_document *document = NULL;
+    struct buffer message;
+    buffer_init(&message, 4096);
+    if (response->body.len <= 4096 && json_parse(response->body, &document, NULL) == RESULT_OK) {
+        const struct json_value *error = json_get(json_root(document), "error");
+        (void)redact(call->seat->pool->redactor, json_get_text(error, "message"), &message);
+        json_free(&document);
+    }
+    struct bytes cut = utf8_prefix(buffer_view(&message), 100);
+    snprintf(problem, problem_len, "judge answered %d%s%.*s (attempts: %u)", response->status,
+             cut.len > 0 ? ": " : "", BYTES_PRINTF(cut), call->attempts);
+    buffer_fini(&message);
 }
 
 static void replied(void *arg, const struct http_response *response)
@@ -199,13 +225,7 @@ static void replied(void *arg, const struct http_response *response)
         reply_read(call, response);
     } else if (!retryable || !call_retry(call, response)) {
         char problem[192];
-        if (transport) {
-            snprintf(problem, sizeof(problem), "judge unreachable: %s (%u attempts)",
-                     response->error != NULL ? response->error : "no reply", call->attempts);
-        } else {
-            snprintf(problem, sizeof(problem), "judge answered %d (%u attempts)", response->status,
-                     call->attempts);
-        }
+        call_problem(call, response, problem, sizeof(problem));
         call_error(call, problem);
     }
     seat_pump(seat);
@@ -217,10 +237,7 @@ static void call_send(struct call *call)
 {
     struct judge_seat *seat = call->seat;
     uint64_t now_ns = loop_now_ns(seat->pool->loop);
-    if (now_ns >= call->deadline_ns) {
-        call_error(call, "the judge's deadline passed while the call waited");
-        return;
-    }
+    CHECK(now_ns < call->deadline_ns);
     call->attempts++;
     seat->in_flight++;
     const struct http_request request = {.method = "POST",
@@ -232,15 +249,17 @@ static void call_send(struct call *call)
     (void)http_client_send(seat->client, &request, replied, call);
 }
 
+// Admits the next call; the one that is to find out whether the judge is back, as such.
 static bool breaker_admits(struct judge_seat *seat)
 {
-    if (seat->open_until_ns == 0) {
+    uint64_t until_ns = atomic_load_explicit(&seat->open_until_ns, memory_order_relaxed);
+    if (until_ns == 0) {
         return true;
     }
-    if (seat->probing || loop_now_ns(seat->pool->loop) < seat->open_until_ns) {
+    if (seat->probing || loop_now_ns(seat->pool->loop) < until_ns) {
         return false;
     }
-    seat->probing = true;  // half open: one call finds out
+    atomic_store_explicit(&seat->probing, true, memory_order_relaxed);
     return true;
 }
 
@@ -259,7 +278,9 @@ static struct call *waiting_shift(struct judge_seat *seat)
 static void seat_pump(struct judge_seat *seat)
 {
     while (seat->waiting != NULL && seat->in_flight < seat->config.max_concurrency) {
-        if (breaker_admits(seat)) {
+        if (loop_now_ns(seat->pool->loop) >= seat->waiting->deadline_ns) {
+            call_error(waiting_shift(seat), "the judge's deadline passed while the call waited");
+        } else if (breaker_admits(seat)) {
             call_send(waiting_shift(seat));
         } else if (seat->probing) {
             return;
@@ -276,6 +297,11 @@ static void retry_fire(struct timer *timer, void *arg, uint64_t now_ns)
     (void)now_ns;
     struct call *call = arg;
     struct judge_seat *seat = call->seat;
+    struct call **link = &seat->retrying;
+    while (*link != call) {
+        link = &(*link)->next;
+    }
+    *link = call->next;
     call->next = seat->waiting;  // it has waited longest
     if (seat->waiting == NULL) {
         seat->waiting_end = &call->next;
@@ -405,6 +431,11 @@ void judge_pool_free(struct judge_pool **out)
         if (seat->client != NULL) {
             http_client_free(seat->client);  // ends what is in flight with RESULT_STOP
         }
+        while (seat->retrying != NULL) {
+            struct call *call = seat->retrying;
+            seat->retrying = call->next;
+            call_error(call, "the process is shutting down");
+        }
         while (seat->waiting != NULL) {
             call_error(waiting_shift(seat), "the process is shutting down");
         }
@@ -494,9 +525,11 @@ double judge_estimate_usd(const struct judge_pool *pool, int judge, size_t promp
 enum result judge_pool_submit(struct judge_pool *pool, struct judge_job **job)
 {
     CHECK((*job)->done != NULL);
-    if (atomic_load_explicit(&pool->seats[(*job)->judge].is_open, memory_order_relaxed) &&
-        atomic_load_explicit(&pool->jobs, memory_order_relaxed) > 0) {
-        return RESULT_RETRY;  // open: one job at a time gets through, to find out
+    const struct judge_seat *seat = &pool->seats[(*job)->judge];
+    uint64_t until_ns = atomic_load_explicit(&seat->open_until_ns, memory_order_relaxed);
+    if (until_ns != 0 && (clock_mono_ns() < until_ns ||
+                          atomic_load_explicit(&seat->probing, memory_order_relaxed))) {
+        return RESULT_RETRY;  // left alone, or somebody is finding out
     }
     if (atomic_fetch_add(&pool->jobs, 1) >= JOBS_MAX || !mailbox_reserve(&pool->inbox, 1)) {
         atomic_fetch_sub(&pool->jobs, 1);

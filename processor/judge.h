@@ -28,6 +28,9 @@ struct judge_config {  // entry of `judges:`
     double input_per_mtok, output_per_mtok;  // USD; default from the dated list of common models
     bool has_price;
     int64_t max_retries;  // default 2
+    // How long a judge that failed five times in a row is left alone at first; doubles up to 60 s.
+    // 0: 10 s. No option: for tests.
+    int64_t breaker_ns;
 };
 extern const struct option judge_options[];  // rows of one entry, api as enum
 // The shorthand "anthropic/claude-haiku-4-5" or "openai/gpt-...": provider's key from its own
@@ -45,10 +48,9 @@ const char *judge_id(const struct judge_config *config, const char *epoch,
 struct judge_pool;  // one per evaluation instance
 enum result judge_pool_new(const struct judge_config *judges, size_t count, struct account *account,
                            struct judge_pool **pool, char *why, size_t why_len) MUST_USE;
-void judge_pool_free(
-    struct judge_pool **pool);  // cancels what is in flight; done() is called with errors
-enum result judge_pool_start(struct judge_pool *pool)
-    MUST_USE;  // its thread; without it judge_pool_turn drives it (simulator, tests)
+// Cancels what is in flight, waits or is to be retried: done() is called with errors.
+void judge_pool_free(struct judge_pool **pool);
+enum result judge_pool_start(struct judge_pool *pool) MUST_USE;  // starts its thread
 
 struct judge_result {
     struct score score;
@@ -79,8 +81,8 @@ enum result judge_job_new(struct judge_pool *pool, int judge, const struct rubri
                           struct judge_job **job) MUST_USE;
 void judge_job_free(struct judge_pool *pool, struct judge_job **job);
 double judge_estimate_usd(const struct judge_pool *pool, int judge, size_t prompt_bytes);
-// RESULT_SHED: the queue (256 jobs) is full, or the breaker is open (RESULT_RETRY). Takes the job
-// only on RESULT_OK. Any thread.
+// RESULT_SHED: the queue (256 jobs) is full; RESULT_RETRY: the breaker is open. Takes the job only
+// on RESULT_OK. Any thread.
 enum result judge_pool_submit(struct judge_pool *pool, struct judge_job **job) MUST_USE;
 size_t judge_pool_in_flight(const struct judge_pool *pool);
 // One synchronous grading of a canned transcript for `sidejudge doctor`: result and cost, or why

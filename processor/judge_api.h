@@ -8,6 +8,7 @@
 #include "processor/judge.h"
 
 #define JUDGE_HEADERS_MAX 4
+#define JUDGE_API_KEY_BYTES_MAX 500  // longer ones do not fit the scratch of headers
 
 struct judge_answer {   // the model's structured answer and what it cost
     struct bytes text;  // the JSON object {reason, evidence, score}; into the document

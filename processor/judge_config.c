@@ -196,7 +196,12 @@ static struct bytes url_host(struct bytes url)
 
 static bool host_is_loopback(struct bytes host)
 {
-    return bytes_equal_text(host, "localhost") || bytes_start_with(host, BYTES_LITERAL("127.")) ||
+    bool is_number = bytes_start_with(host, BYTES_LITERAL("127."));
+    for (size_t i = 0; i < host.len; i++) {
+        uint8_t c = host.ptr[i];
+        is_number = is_number && (c == '.' || (c >= '0' && c <= '9'));
+    }
+    return is_number || bytes_equal_nocase(host, "localhost") ||
            bytes_start_with(host, BYTES_LITERAL("[::1]"));
 }
 
@@ -222,6 +227,10 @@ void judge_validate(const struct judge_config *config, const char *path,
     }
     if (config->model.len == 0) {
         option_error(errors, path, node, "`model` must be given");
+    }
+    if (config->api_key.len > JUDGE_API_KEY_BYTES_MAX) {
+        option_error(errors, path, node, "`api_key` has %zu bytes; at most %d are sent",
+                     config->api_key.len, JUDGE_API_KEY_BYTES_MAX);
     }
     if (config->api_key.len == 0 && !host_is_loopback(url_host(config->endpoint))) {
         option_error(errors, path, node, "no API key: set %s, or `api_key`", api->key_variable);

@@ -33,7 +33,6 @@ struct component_kind {
                      struct option_errors *errors);
 };
 
-struct loop;
 struct receiver;
 struct receiver_ops {
     struct component_kind kind;
@@ -45,9 +44,6 @@ struct receiver_ops {
     // stops accepting; returns when requests in flight are answered or at the deadline
     void (*drain)(struct receiver *receiver, uint64_t deadline_ns);
     void (*free)(struct receiver **receiver);
-    // The index-th I/O loop, for the watchdog (loop_turns); NULL beyond the last. Any thread
-    // between start and free. Optional.
-    const struct loop *(*loop)(const struct receiver *receiver, unsigned index);
 };
 
 struct exporter_status {

@@ -434,11 +434,6 @@ static void otlp_drain(struct receiver *receiver, uint64_t deadline_ns)
     }
 }
 
-static const struct loop *otlp_loop(const struct receiver *receiver, unsigned index)
-{
-    return index < receiver->thread_count ? receiver->threads[index].loop : NULL;
-}
-
 uint16_t otlp_receiver_grpc_port(const struct receiver *receiver)
 {
     return receiver->ports[LISTEN_GRPC];
@@ -459,5 +454,4 @@ const struct receiver_ops otlp_receiver = {
     .start = otlp_start,
     .drain = otlp_drain,
     .free = otlp_free,
-    .loop = otlp_loop,
 };

@@ -45,7 +45,9 @@ static struct component_env *env_of(struct wiring *wiring, unsigned kind, size_t
     *env = (struct component_env){.id = id,
                                   .account = wiring->account,
                                   .processors_max = wiring->processors_max,
-                                  .user_agent = wiring->user_agent};
+                                  .user_agent = wiring->user_agent,
+                                  .own_addresses = wiring->addresses,
+                                  .own_address_count = wiring->address_count};
     return env;
 }
 
@@ -224,6 +226,27 @@ static void entries_build(struct wiring *wiring)
     }
 }
 
+// The endpoints of a receiver's protocols, as configured or by default.
+static void addresses_collect(struct wiring *wiring)
+{
+    static const struct {
+        const char *key, *fallback;
+    } protocols[] = {{"grpc", "localhost:4317"}, {"http", "localhost:4318"}};
+    for (size_t i = 0; i < wiring->settings->receivers.count; i++) {
+        const struct component_settings *component = &wiring->settings->receivers.items[i];
+        const struct config_node *map = config_get(component->node, "protocols");
+        for (size_t k = 0; component->used && k < sizeof(protocols) / sizeof(protocols[0]); k++) {
+            const struct config_node *protocol = config_get(map, protocols[k].key);
+            if (protocol == NULL) {
+                continue;
+            }
+            struct bytes endpoint = config_text(config_get(protocol, "endpoint"));
+            wiring->addresses[wiring->address_count++] =
+                endpoint.len > 0 ? endpoint : bytes_from_text(protocols[k].fallback);
+        }
+    }
+}
+
 unsigned wiring_build(struct wiring *wiring, const struct settings *settings,
                       struct account *account, bool quiet)
 {
@@ -239,6 +262,7 @@ unsigned wiring_build(struct wiring *wiring, const struct settings *settings,
     if (bytes_to_u64(bytes_from_text(gomaxprocs), &wanted) && wanted > 0 && wanted <= 1024) {
         wiring->processors_max = (unsigned)wanted;
     }
+    addresses_collect(wiring);
     unsigned degraded = exporters_build(wiring) + processors_build(wiring);
     shards_build(wiring);
     pipelines_build(wiring);

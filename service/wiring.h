@@ -22,6 +22,9 @@ struct wiring {
     struct pipeline_entry *entries[SETTINGS_COMPONENTS_MAX][SIGNAL_COUNT];
     struct shard *shards[PIPELINE_SHARDS_MAX];
     size_t shard_count;
+    struct bytes
+        addresses[2 * SETTINGS_COMPONENTS_MAX];  // of our receivers: no exporter may name them
+    size_t address_count;
     bool quiet;
 };
 

@@ -76,7 +76,7 @@ static void start_with_judge(struct stage *stage, const char *model, const char 
 {
     char processors[1024];
     snprintf(processors, sizeof(processors),
-             "evaluation: {judge: j, judges: {j: {api: openai, endpoint: \"%s\", model: %s, "
+             "evaluation: {judges: {default: {api: openai, endpoint: \"%s\", model: %s, "
              "api_key: k, timeout: 3s, price: {input_per_mtok: 0, output_per_mtok: 0}}}%s}",
              judge_server_openai_url(stage->judge), model, rest);
     harness_start_with(stage->harness, stage->backend, processors, "evaluation");
@@ -410,7 +410,7 @@ static void broken_rubric_leaves_a_plain_forwarder(void **state)
     struct stage *stage = *state;
     struct buffer request;
     start_with_judge(stage, "ok",
-                     ", evaluators: {tone: {judge: j, rubric: \"file:/nonexistent/tone.md\"}}");
+                     ", evaluators: {tone: {judge: default, rubric: \"file:/nonexistent/tone.md\"}}");
     assert_true(harness_said(stage->harness, "degraded"));
     assert_true(harness_said(stage->harness, "tone.md"));
     assert_true(harness_metric(stage->harness, "sidejudge_degraded", "processors::evaluation") ==

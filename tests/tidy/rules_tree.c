@@ -170,9 +170,9 @@ static void check_include_order_of(const struct tree *tree, const struct source 
         if (!include_parse(source, line, &include)) {
             continue;
         }
-        // A test's own header is the one of the noun that it tests.
+        // A test's own header is the one of the noun that it tests; a kind may have its noun's.
         bool is_own = header != NULL ? strcmp(header->path, include.path) == 0
-                                     : seen == 0 && source_is_in(source, "tests");
+                                     : seen == 0 && include.is_quoted;
         if (header != NULL && seen == 0 && !is_own) {
             report_at(report, source->path, line, "\"%s\" comes first", header->path);
         }

@@ -591,8 +591,6 @@ static void several_io_threads_share_the_ports(void **state)
     peer_processors_max = 12;
     peer_start(&peer, BOTH_YAML, ALL_SIGNALS, 0);
     peer_processors_max = 2;
-    assert_non_null(otlp_receiver.loop(peer.receiver, 3));
-    assert_null(otlp_receiver.loop(peer.receiver, 4));
     for (int i = 0; i < 40; i++) {
         assert_int_equal(post(PROTOBUF, buffer_view(&request)), 200);
     }
@@ -626,17 +624,6 @@ static void aged_connections_are_told_to_go(void **state)
     buffer_fini(&wire);
 }
 
-static void loops_can_be_watched(void **state)
-{
-    (void)state;
-    const struct loop *loop = otlp_receiver.loop(peer.receiver, 0);
-    assert_non_null(loop);
-    assert_null(otlp_receiver.loop(peer.receiver, 100));
-    uint64_t before = loop_turns(loop);
-    assert_int_equal(post(PROTOBUF, buffer_view(&request)), 200);
-    assert_true(loop_turns(loop) > before);
-}
-
 int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -661,7 +648,6 @@ int main(void)
         ROW(drain_answers_what_is_in_flight),
         ROW(several_io_threads_share_the_ports),
         ROW(aged_connections_are_told_to_go),
-        ROW(loops_can_be_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
