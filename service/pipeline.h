@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The switchboard: one call per request scans it once, asks each processor what it wants of each
-// span, admits the request for the whole way (every exporter queue and shard ring, all or nothing)
-// and hands the parts over. What no processor wants goes straight to the exporters' queues as the
-// bytes it came in. The chain is general: processors in the pipeline's order edit, drop, look at or
-// take parcels; behind the first sharded one the rest of the chain runs on that shard's thread.
-//
-// offer() runs on any I/O or ingest thread; pipeline_pass on shard threads; the rest on the main
-// thread before start.
+// A pipeline: a chain of processors and the exporters behind it. The door (door.h) admits requests;
+// here parcels are walked through the chain, given to exporters, dropped, and own products sent
+// down. The chain is general: processors in the pipeline's order edit, drop, look at or take
+// parcels; behind the first sharded one the rest of the chain runs on that shard's thread.
 #pragma once
 
+#include "base/check.h"
 #include "processor/shard.h"
 #include "proto/component.h"
 #include "service/settings.h"
 
+#define PIPELINE_MAGIC MAGIC('P', 'I', 'P', 'E')
 #define PIPELINE_EXPORTERS_MAX 32
 #define PIPELINE_SHARDS_MAX 16
 #define PIPELINE_TARGET_BYTES 8192  // reserved for what may be added to one possible target
@@ -38,22 +36,37 @@ struct pipeline {
     size_t chain_count;
     struct exporter_slot *exporters[PIPELINE_EXPORTERS_MAX];  // shared between pipelines
     size_t exporter_count;
+    const char *why;  // why there is no exporter, where there is none; borrowed
     struct shard *const *shards;
     size_t shard_count;
 };
 
-// What one receiver sees for one signal: all pipelines that name it. A request is admitted by all
-// of them or by none.
-struct pipeline_entry {
-    struct sink sink;  // first member
-    struct pipeline *pipelines[SETTINGS_PIPELINES_MAX];
-    size_t count;
-    struct log_episode refused;
-};
-
 // Sets the magic; the rest is filled by the caller.
 void pipeline_init(struct pipeline *pipeline);
-void pipeline_entry_init(struct pipeline_entry *entry);
+
+// Room for messages at shards, reserved before the commit; what is left over is given back.
+struct shard_tickets {
+    uint8_t counts[PIPELINE_SHARDS_MAX];
+    struct shard_ticket *items[PIPELINE_SHARDS_MAX][2 * SETTINGS_CHAIN_MAX];  // valid up to counts
+};
+
+// The next ticket for a shard; there must be one.
+struct shard_ticket **shard_tickets_take(struct shard_tickets *tickets, unsigned shard);
+void shard_tickets_release(struct shard_tickets *tickets, size_t shard_count);  // what is left over
+
+// Which shard owns an item's trace; what has no trace id goes to shard 0.
+unsigned pipeline_shard_of(const struct pipeline *pipeline, const struct item_view *view);
+unsigned pipeline_sharded_stages(const struct pipeline *pipeline);
+// Admission at the exporters: `mask` gets a bit for each that has room. When none has, or one that
+// blocks on overflow has none, nothing is reserved and the reply says why. Any thread.
+enum result pipeline_reserve(struct pipeline *pipeline, uint32_t items, size_t bytes, bool own,
+                             uint32_t *mask, struct offer_reply *reply) MUST_USE;
+void pipeline_release(const struct pipeline *pipeline, size_t bytes, bool own, uint32_t mask);
+// Gives a parcel to the exporters that hold reservations for it. Takes.
+void pipeline_push(struct parcel *parcel);
+// Walks the chain from parcel->stage on. Takes. `shard_index` is the calling thread's shard, or -1:
+// then shards are reached by tickets.
+void pipeline_advance(struct parcel *parcel, int shard_index, struct shard_tickets *tickets);
 // Passes a parcel on from stage parcel->stage. Takes. Shard `shard_index` is the calling thread's,
 // or -1.
 void pipeline_pass(struct parcel **parcel, int shard_index);

@@ -215,14 +215,13 @@ static struct bytes id_type(struct bytes id)
     return slash == SIZE_MAX ? id : bytes_slice(id, 0, slash);
 }
 
-// The last line that was appended from `from` on, as the component's reason.
-static void component_note_fault(struct component_settings *component, const struct buffer *out,
-                                 size_t from)
+// The first line that was appended from `from` on, as a component's or a pipeline's reason.
+static void note_fault(char why[256], const struct buffer *out, size_t from)
 {
     struct bytes added = bytes_slice(buffer_view(out), from, SIZE_MAX);
     size_t end = bytes_find(added, BYTES_LITERAL("\n"), 0);
     struct bytes line = bytes_slice(added, 0, end == SIZE_MAX ? added.len : end);
-    snprintf(component->why, sizeof(component->why), "%.*s", BYTES_PRINTF(line));
+    snprintf(why, 256, "%.*s", BYTES_PRINTF(line));
 }
 
 static void component_bind(struct settings *settings, struct component_settings *component,
@@ -241,7 +240,7 @@ static void component_bind(struct settings *settings, struct component_settings 
     }
     component->faults = errors->count - before;
     if (component->faults > 0) {
-        component_note_fault(component, errors->out, from);
+        note_fault(component->why, errors->out, from);
     }
 }
 
@@ -337,6 +336,8 @@ static void pipeline_bind(struct settings *settings, struct bytes id,
         }
     }
     pipeline->id = arena_text(&settings->arena, "", id);
+    pipeline->path = path;
+    size_t from = errors->out->len;
     size_t count;
     const struct kind_table *tables = kind_tables(&count);
     pipeline->receiver_count =
@@ -354,6 +355,7 @@ static void pipeline_bind(struct settings *settings, struct bytes id,
     if (pipeline->exporter_count == 0) {
         option_error(errors, path, node, "must have at least one exporter");
     }
+    note_fault(pipeline->why, errors->out, from);
     settings->pipeline_count++;
 }
 

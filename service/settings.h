@@ -30,11 +30,13 @@ struct component_list {
 };
 
 struct pipeline_settings {
-    const char *id;  // "traces/2"
+    const char *id;    // "traces/2"
+    const char *path;  // "service::pipelines::traces/2"
     enum signal signal;
     unsigned receivers[SETTINGS_COMPONENTS_MAX], processors[SETTINGS_CHAIN_MAX],
         exporters[SETTINGS_COMPONENTS_MAX];  // indexes into the lists
     size_t receiver_count, processor_count, exporter_count;
+    char why[256];  // first fault: what a pipeline without a sound exporter answers with
 };
 
 struct endpoint_settings {

@@ -185,8 +185,10 @@ static void shards_build(struct wiring *wiring)
     }
 }
 
-static void pipelines_build(struct wiring *wiring)
+// Returns how many have no exporter and answer 503 for good.
+static unsigned pipelines_build(struct wiring *wiring)
 {
+    unsigned degraded = 0;
     for (size_t i = 0; i < wiring->settings->pipeline_count; i++) {
         const struct pipeline_settings *from = &wiring->settings->pipelines[i];
         struct pipeline *pipeline = malloc(sizeof(*pipeline));
@@ -207,21 +209,27 @@ static void pipelines_build(struct wiring *wiring)
                 &wiring->exporters[from->exporters[k]];
         }
         wiring->pipelines[wiring->pipeline_count++] = pipeline;
+        if (pipeline->exporter_count == 0) {
+            pipeline->why = from->why;
+            degraded_log(from->path, "it answers 503", from->why);
+            degraded++;
+        }
     }
+    return degraded;
 }
 
-static void entries_build(struct wiring *wiring)
+static void doors_build(struct wiring *wiring)
 {
     for (size_t i = 0; i < wiring->pipeline_count; i++) {
         const struct pipeline_settings *from = &wiring->settings->pipelines[i];
         for (size_t k = 0; k < from->receiver_count; k++) {
-            struct pipeline_entry **entry = &wiring->entries[from->receivers[k]][from->signal];
-            if (*entry == NULL) {
-                *entry = malloc(sizeof(**entry));
-                CHECK(*entry != NULL);
-                pipeline_entry_init(*entry);
+            struct door **door = &wiring->doors[from->receivers[k]][from->signal];
+            if (*door == NULL) {
+                *door = malloc(sizeof(**door));
+                CHECK(*door != NULL);
+                door_init(*door);
             }
-            (*entry)->pipelines[(*entry)->count++] = wiring->pipelines[i];
+            (*door)->pipelines[(*door)->count++] = wiring->pipelines[i];
         }
     }
 }
@@ -265,8 +273,8 @@ unsigned wiring_build(struct wiring *wiring, const struct settings *settings,
     addresses_collect(wiring);
     unsigned degraded = exporters_build(wiring) + processors_build(wiring);
     shards_build(wiring);
-    pipelines_build(wiring);
-    entries_build(wiring);
+    degraded += pipelines_build(wiring);
+    doors_build(wiring);
     for (size_t i = 0; i < wiring->shard_count; i++) {
         CHECK(shard_start(wiring->shards[i]) == RESULT_OK);
     }
@@ -283,7 +291,7 @@ enum result wiring_listen(struct wiring *wiring, char *why, size_t why_len)
         }
         struct sink *sinks[SIGNAL_COUNT] = {NULL};
         for (size_t s = 0; s < SIGNAL_COUNT; s++) {
-            sinks[s] = wiring->entries[i][s] != NULL ? &wiring->entries[i][s]->sink : NULL;
+            sinks[s] = wiring->doors[i][s] != NULL ? &wiring->doors[i][s]->sink : NULL;
         }
         const struct receiver_ops *ops = component->ops;
         const struct component_env *env = env_of(wiring, KIND_RECEIVERS, i, component->id);
@@ -345,7 +353,7 @@ void wiring_free(struct wiring *wiring)
     }
     for (size_t i = 0; i < SETTINGS_COMPONENTS_MAX; i++) {
         for (size_t s = 0; s < SIGNAL_COUNT; s++) {
-            free(wiring->entries[i][s]);
+            free(wiring->doors[i][s]);
         }
     }
 }

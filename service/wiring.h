@@ -5,7 +5,7 @@
 // in.
 #pragma once
 
-#include "service/pipeline.h"
+#include "service/door.h"
 
 struct wiring {
     const struct settings *settings;
@@ -19,7 +19,7 @@ struct wiring {
         envs[3][SETTINGS_COMPONENTS_MAX];  // by kind: receivers, processors, exporters
     struct pipeline *pipelines[SETTINGS_PIPELINES_MAX];
     size_t pipeline_count;
-    struct pipeline_entry *entries[SETTINGS_COMPONENTS_MAX][SIGNAL_COUNT];
+    struct door *doors[SETTINGS_COMPONENTS_MAX][SIGNAL_COUNT];
     struct shard *shards[PIPELINE_SHARDS_MAX];
     size_t shard_count;
     struct bytes

@@ -50,7 +50,8 @@ static void write_sidejudge(FILE *out, const struct subject_config *config,
     fprintf(out,
             "receivers: {otlp: {protocols: {%s: {endpoint: \"127.0.0.1:%u\"}}}}\n"
             "processors: %s\n"
-            "exporters: {%s: {endpoint: \"http://127.0.0.1:%u\", compression: %s, "
+            "exporters: {%s: {endpoint: \"http://127.0.0.1:%u\", tls: {insecure: true}, "
+            "compression: %s, "
             "sending_queue: {merge: %s}}}\n"
             "extensions: {evaluation_api: {endpoint: \"127.0.0.1:%u\"}}\n"
             "service:\n  telemetry: {logs: {level: error}, metrics: {readers: [{pull: {exporter: "
@@ -69,7 +70,8 @@ static void write_collector(FILE *out, const struct subject_config *config,
 {
     fprintf(out,
             "receivers: {otlp: {protocols: {%s: {endpoint: \"127.0.0.1:%u\"}}}}\n"
-            "exporters: {%s: {endpoint: \"http://127.0.0.1:%u\", compression: %s}}\n"
+            "exporters: {%s: {endpoint: \"http://127.0.0.1:%u\", tls: {insecure: true}, "
+            "compression: %s}}\n"
             "service:\n  telemetry: {logs: {level: error}, metrics: {level: none}}\n"
             "  pipelines: {traces: {receivers: [otlp], exporters: [%s]}}\n",
             config->grpc_in ? "grpc" : "http", subject->port, exporter_of(config),

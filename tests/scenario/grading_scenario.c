@@ -198,6 +198,7 @@ static void first_interaction_is_graded_within_ten_seconds_of_a_default_start(vo
 {
     struct stage *stage = *state;
     struct any_view value;
+    judge_server_force(stage->judge, JUDGE_MODE_OK);  // whatever the model is called
     start_from_environment(stage);
     send_trace(stage, 0);
     wait_key(stage, "sidejudge.score.faithfulness", 1, 10);
@@ -320,7 +321,7 @@ static void spans_keep_flowing_when_the_judge_is_gone(void **state)
 {
     struct stage *stage = *state;
     struct any_view value;
-    start_with_judge(stage, "ok", ", hold: 1s");
+    start_with_judge(stage, "ok", ", hold: 2s, budget: {calls_per_second: 0}");
     judge_server_stop(&stage->judge);
     for (unsigned i = 0; i < HARNESS_TRACES; i++) {
         send_trace(stage, i);
@@ -409,8 +410,9 @@ static void broken_rubric_leaves_a_plain_forwarder(void **state)
 {
     struct stage *stage = *state;
     struct buffer request;
-    start_with_judge(stage, "ok",
-                     ", evaluators: {tone: {judge: default, rubric: \"file:/nonexistent/tone.md\"}}");
+    start_with_judge(
+        stage, "ok",
+        ", evaluators: {tone: {judge: default, rubric: \"file:/nonexistent/tone.md\"}}");
     assert_true(harness_said(stage->harness, "degraded"));
     assert_true(harness_said(stage->harness, "tone.md"));
     assert_true(harness_metric(stage->harness, "sidejudge_degraded", "processors::evaluation") ==
