@@ -42,10 +42,14 @@ function(sj_unit_test NAME)
     endif()
 endfunction()
 
-# sj_scenario(NAME ...): tests/scenario/NAME.c, which starts SIDEJUDGE_BINARY and talks to it.
+# sj_scenario(NAME ...): tests/scenario/NAME.c, which starts SIDEJUDGE_BINARY and talks to it. One
+# at a time, because a default start takes the default ports.
 function(sj_scenario NAME)
     sj_program(${NAME} scenario ${ARGN} PkgConfig::CMOCKA)
     sj_test(${NAME} scenario)
+    if(TEST ${NAME})
+        set_tests_properties(${NAME} PROPERTIES RUN_SERIAL ON)
+    endif()
     if(TARGET ${NAME} AND TARGET sidejudge)
         add_dependencies(${NAME} sidejudge)
     endif()

@@ -32,13 +32,10 @@ static bool in_scope(const struct assembly *assembly, const struct trace_span *s
 
 static unsigned distance(const struct assembly *assembly, const struct trace_span *span)
 {
-    unsigned steps = 0;
-    for (const struct trace_span *at = span; at && at != assembly->target; at = at->parent) {
-        if (++steps >= TRACE_SPANS_MAX) {
-            break;
-        }
+    if (span == assembly->target || trace_is_above(assembly->target, span)) {
+        return span->level - assembly->target->level;
     }
-    return steps;
+    return span->level + 1;
 }
 
 static struct bytes fit(struct assembly *assembly, struct bytes text)
@@ -242,7 +239,7 @@ static void usage_sum(struct assembly *assembly)
     for (struct trace_span *span = assembly->trace->spans; span; span = span->next) {
         if (span->evidence && span->evidence->has_usage && in_scope(assembly, span)) {
             struct trace_span *at = span->parent;
-            for (unsigned depth = 0; at && depth < TRACE_SPANS_MAX; depth++, at = at->parent) {
+            for (; at && !at->mark; at = at->parent) {  // above a marked one all are
                 at->mark = 1;
             }
         }

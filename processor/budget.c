@@ -19,6 +19,7 @@
 
 #define DAY_S 86400.0
 #define FIRST_GRANT_SHARE (1 / 500.0)  // of a day's budget
+#define DUST_USD 1e-12                 // what adding and subtracting may leave
 
 const struct option budget_options[] = {
     {.key = "usd_per_day",
@@ -55,6 +56,7 @@ struct budget {
     double calls_per_second, calls;
     double usd_per_day;
     bool first_granted;
+    double reserved_usd;  // granted and not yet settled
     double spent_usd;
     double spent_by_hour[24];
     uint64_t hour;
@@ -127,10 +129,13 @@ static void draw(struct budget *budget, int own, int other, double estimate_usd)
     double from_own = fmin(fmax(budget->usd[own], 0), estimate_usd);
     double from_other = fmin(lendable(budget, other), estimate_usd - from_own);
     if (from_own + from_other < estimate_usd) {
-        from_other = estimate_usd / 2;
+        double left = budget->usd[own] + budget->usd[other] - estimate_usd;
+        budget->usd[own] = budget->usd[other] = left / 2;
+    } else {
+        budget->usd[own] -= from_own;
+        budget->usd[other] -= from_other;
     }
-    budget->usd[other] -= from_other;
-    budget->usd[own] -= estimate_usd - from_other;
+    budget->reserved_usd += estimate_usd;
     budget->first_granted = true;
 }
 
@@ -181,7 +186,8 @@ void budget_settle(struct budget *budget, bool baseline, double estimate_usd, do
     budget_refill(budget, now_ns);
     budget->usd[own] = fmin(budget->usd_max[own], budget->usd[own] + estimate_usd - actual_usd);
     budget->spent_usd += actual_usd;
-    if (budget->spent_usd == 0) {
+    budget->reserved_usd -= estimate_usd;
+    if (budget->spent_usd == 0 && budget->reserved_usd < DUST_USD) {
         budget->first_granted = false;  // the first call failed: the next one is the first again
     }
     budget->spent_by_hour[budget->hour % 24] += actual_usd;

@@ -248,7 +248,7 @@ static void state_message(void *arg, struct shard_message *message, uint64_t now
     struct evaluation_state *state = state_of(arg);
     state->now_ns = now_ns;
     grading_message(state, message);
-    holdings_settle(&state->holdings, now_ns);
+    evaluation_settle(state, now_ns);
 }
 
 static void state_flush(void *arg, uint64_t now_ns)
@@ -264,6 +264,7 @@ static void state_close(void *arg)
 {
     struct evaluation_state *state = state_of(arg);
     judges_close(state->evaluation);
+    timers_cancel(state->env->timers, &state->settle);
     holdings_flush(&state->holdings, state->now_ns);
     struct trace *trace;
     while ((trace = trace_table_oldest(state->traces)) != NULL) {

@@ -64,6 +64,9 @@ struct evaluation_state {
     size_t evidence_used, evidence_charged;
     uint32_t serial;  // of targets
     uint64_t now_ns;
+    struct timer settle;   // releases wait for it while many spans are held
+    uint64_t due_turn_ns;  // traces and fragments decided in the turn at this time
+    unsigned due_count;
 };
 
 static inline struct evaluation *evaluation_of(const struct processor *processor)

@@ -18,7 +18,14 @@
 #include "processor/grading.h"
 #include "proto/attribute.h"
 
-enum { CHARGE_STEP = 64 << 10, SCRATCH_TAKE_MAX = 4096 };
+enum {
+    CHARGE_STEP = 64 << 10,
+    SCRATCH_TAKE_MAX = 4096,
+    SETTLE_AT_ONCE_MAX = 128,  // held spans; beyond, releases wait for company
+    TURN_TRACES_MAX = 512,     // due traces, and fragments of one, that one turn decides
+    TURN_FRAGMENTS_MAX = 64,
+};
+#define SETTLE_WAIT_NS (10 * NS_PER_MS)
 
 static bool is_possible(const struct evaluation *evaluation, const struct item_view *view,
                         const struct span_class *found)
@@ -54,26 +61,32 @@ enum want evaluation_wants(const struct processor *processor, const struct item_
 
 static bool give_up_one(struct evaluation_state *state, const struct trace *except);
 
-static void trace_charge(struct evaluation_state *state, struct trace *trace)
+// Brings the sums up to date and gives back what is over.
+static void trace_measure(struct evaluation_state *state, struct trace *trace)
 {
     size_t bytes = trace_bytes(trace);
     int64_t grown = (int64_t)bytes - (int64_t)trace->charged_bytes;
     state->evidence_used += (size_t)grown;
     trace->charged_bytes = bytes;
     atomic_fetch_add_explicit(&state->evaluation->evidence_bytes, grown, memory_order_relaxed);
-    if (!state->evaluation->account) {
-        return;
+    while (state->evaluation->account &&
+           state->evidence_charged >= state->evidence_used + 3 * (size_t)CHARGE_STEP) {
+        account_release(state->evaluation->account, POOL_EVIDENCE, CHARGE_STEP);
+        state->evidence_charged -= CHARGE_STEP;
     }
-    while (state->evidence_charged < state->evidence_used) {
+}
+
+// Charges what the trace has grown by, if need be at the cost of the longest silent one. A loop,
+// not a recursion: giving up only measures.
+static void trace_charge(struct evaluation_state *state, struct trace *trace)
+{
+    trace_measure(state, trace);
+    while (state->evaluation->account && state->evidence_charged < state->evidence_used) {
         if (account_charge(state->evaluation->account, POOL_EVIDENCE, CHARGE_STEP)) {
             state->evidence_charged += CHARGE_STEP;
         } else if (!give_up_one(state, trace)) {
             return;  // nobody else to take from: the trace's own bound holds
         }
-    }
-    while (state->evidence_charged >= state->evidence_used + 3 * (size_t)CHARGE_STEP) {
-        account_release(state->evaluation->account, POOL_EVIDENCE, CHARGE_STEP);
-        state->evidence_charged -= CHARGE_STEP;
     }
 }
 
@@ -186,6 +199,7 @@ static uint64_t fragments_decide(struct evaluation_state *state, struct trace *t
         .idle_ns = (uint64_t)state->evaluation->config->completion.idle_ns,
         .max_age_ns = (uint64_t)state->evaluation->config->completion.max_age_ns};
     uint64_t next_ns = UINT64_MAX;
+    unsigned count = 0;
     trace_resolve(trace);
     late_spans_go(state, trace);
     for (struct trace_span *span = trace->spans; span; span = span->next) {
@@ -193,7 +207,12 @@ static uint64_t fragments_decide(struct evaluation_state *state, struct trace *t
             continue;
         }
         uint64_t due_ns = fragment_due_ns(trace, span, &times);
+        if (event != TARGET_EVENT_GIVE_UP && count == TURN_FRAGMENTS_MAX) {
+            return now_ns;  // the rest in the next turn
+        }
         if (due_ns <= now_ns || event == TARGET_EVENT_GIVE_UP) {
+            count++;
+            state->due_count++;
             fragment_decide(state, trace, span, event);
         } else if (due_ns < next_ns) {
             next_ns = due_ns;
@@ -239,7 +258,7 @@ static void trace_work(struct evaluation_state *state, struct trace *trace, enum
     }
     if (trace->undecided_count == 0) {
         trace_give_up_texts(trace);
-        trace_charge(state, trace);
+        trace_measure(state, trace);
     }
     evaluation_trace_check(state, name);
 }
@@ -249,8 +268,35 @@ static void trace_due(struct timer *timer, void *arg, uint64_t now_ns)
     struct evaluation_state *state = arg;
     CHECK(state->magic == EVALUATION_MAGIC);
     struct trace *trace = (struct trace *)((char *)timer - offsetof(struct trace, timer));
+    if (state->due_turn_ns != now_ns) {
+        state->due_turn_ns = now_ns;
+        state->due_count = 0;
+    }
+    if (state->due_count++ >= TURN_TRACES_MAX) {
+        timers_set(state->env->timers, timer, now_ns);
+        return;
+    }
     trace_work(state, trace, TARGET_EVENT_COMPLETE, now_ns);
+    evaluation_settle(state, now_ns);
+}
+
+static void settle_due(struct timer *timer, void *arg, uint64_t now_ns)
+{
+    (void)timer;
+    struct evaluation_state *state = arg;
+    CHECK(state->magic == EVALUATION_MAGIC);
+    state->now_ns = now_ns;
     holdings_settle(&state->holdings, now_ns);
+}
+
+void evaluation_settle(struct evaluation_state *state, uint64_t now_ns)
+{
+    if (state->holdings.span_count <= SETTLE_AT_ONCE_MAX) {
+        holdings_settle(&state->holdings, now_ns);
+    } else if (!timer_is_set(&state->settle)) {
+        timer_init(&state->settle, settle_due, state);
+        timers_set(state->env->timers, &state->settle, now_ns + SETTLE_WAIT_NS);
+    }
 }
 
 // The trace that has been silent longest and has something to give.
@@ -442,7 +488,7 @@ void evaluation_look(struct evaluation_state *state, const struct parcel *parcel
     struct look look = {state, now_ns};
     turn_begin(state, now_ns);
     parcel_each(parcel, look_item, &look);
-    holdings_settle(&state->holdings, now_ns);
+    evaluation_settle(state, now_ns);
 }
 
 struct take {
@@ -515,5 +561,5 @@ void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uin
     }
     free(take.held);
     free(take.gone);
-    holdings_settle(&state->holdings, now_ns);
+    evaluation_settle(state, now_ns);
 }

@@ -11,5 +11,8 @@ enum want evaluation_wants(const struct processor *processor, const struct item_
 // shard_ops.look and .take. A whole parcel that came compressed stays whole while it waits.
 void evaluation_look(struct evaluation_state *state, const struct parcel *parcel, uint64_t now_ns);
 void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uint64_t now_ns);
+// Lets leave what has been released: at once, or a moment later while many spans are held, since
+// each settling walks over all of a request's.
+void evaluation_settle(struct evaluation_state *state, uint64_t now_ns);
 // Closes the trace if nothing of it is open any more. A stale name is nothing.
 void evaluation_trace_check(struct evaluation_state *state, struct trace_name name);

@@ -167,6 +167,16 @@ static void message_deliver(struct shard *shard, struct shard_message *message)
     }
 }
 
+// What one processor lets go, another one behind it may take: as many rounds as there are.
+static void states_flush(struct shard *shard)
+{
+    for (size_t round = 0; round < shard->state_count; round++) {
+        for (size_t i = 0; i < shard->state_count; i++) {
+            shard->states[i].ops->flush(shard->states[i].state, shard->now_ns);
+        }
+    }
+}
+
 uint64_t shard_turn(struct shard *shard, uint64_t now_ns)
 {
     CHECK(shard->magic == SHARD_MAGIC);
@@ -184,9 +194,7 @@ uint64_t shard_turn(struct shard *shard, uint64_t now_ns)
     }
     timers_advance(shard->timers, now_ns);
     if (atomic_exchange(&shard->flush_wanted, false)) {
-        for (size_t i = 0; i < shard->state_count; i++) {
-            shard->states[i].ops->flush(shard->states[i].state, now_ns);
-        }
+        states_flush(shard);
     }
     if (taken == TURN_MESSAGES_MAX) {
         return now_ns;
@@ -211,6 +219,9 @@ static bool shard_hook(void *arg, uint64_t now_ns)
     struct shard *shard = arg;
     CHECK(shard->magic == SHARD_MAGIC);
     bool stopping = atomic_load(&shard->stopping);
+    if (stopping) {  // what still comes out of the mailboxes is not held again
+        atomic_store(&shard->flush_wanted, true);
+    }
     uint64_t next_ns = shard_turn(shard, now_ns);
     bool empty = shard_is_empty(shard);
     if (stopping && (empty || now_ns >= atomic_load(&shard->stop_deadline_ns))) {
@@ -271,7 +282,6 @@ void shard_stop(struct shard *shard, uint64_t deadline_ns)
 void shard_free(struct shard **shard_at)
 {
     struct shard *shard = *shard_at;
-    *shard_at = NULL;
     if (!shard) {
         return;
     }
@@ -283,10 +293,11 @@ void shard_free(struct shard **shard_at)
     while ((node = mailbox_take(&shard->tickets)) != NULL) {
         ticket_deliver(shard, (struct shard_ticket *)node);
     }
+    states_flush(shard);  // may pass parcels on, which goes by *shard_at, as may close
     for (size_t i = 0; i < shard->state_count; i++) {
-        shard->states[i].ops->flush(shard->states[i].state, shard->now_ns);
         shard->states[i].ops->close(shard->states[i].state);
     }
+    *shard_at = NULL;
     while ((node = mailbox_take(&shard->posted)) != NULL) {
         free(node);  // a shard_message begins with its node
     }

@@ -2,10 +2,12 @@
 // The index is a list in order of arrival; parents are resolved for the whole trace at once when a
 // fragment may be complete, with a table that lives for that moment. Chosen because children arrive
 // before their parents: links kept up to date at each arrival would be rebuilt many times. A parent
-// cycle, which only a hostile sender writes, is cut where the walk meets itself.
+// cycle, which only a hostile sender writes, is cut where the walk meets itself. Spans are numbered
+// on entering and leaving the tree, so that "stands above" is a comparison: a walk to the root for
+// each pair of spans took seconds in a chain of 4,000.
 //
 // Bounds: 4,096 spans, 2 MiB of index, 1 MiB of texts per trace; one text 64 KiB. A resolve costs
-// O(spans x depth of unresolved chains), and runs at most once per timer of the trace.
+// O(spans) and 1,024 searches for an adopter, and runs at most once per timer of the trace.
 // Thread: the shard's.
 #include "processor/trace.h"
 
@@ -320,17 +322,86 @@ static void span_settle(struct trace_span *span, uint32_t walk, struct trace_spa
     }
 }
 
+// Numbers one tree from `next` on; returns the number after it. Uses up the lists of children.
+static uint32_t tree_number(struct trace_span *root, uint32_t next)
+{
+    struct trace_span *at = root;
+    at->level = 0;
+    at->enter = next++;
+    while (at) {
+        struct trace_span *child = at->below;
+        if (!child) {
+            at->leave = next;
+            at = at == root ? NULL : at->parent;
+            continue;
+        }
+        at->below = child->sibling;
+        if (child->parent == at) {  // else it is where a cycle was cut
+            child->level = at->level + 1;
+            child->enter = next++;
+            at = child;
+        }
+    }
+    return next;
+}
+
+// Where to cut the cycle that `span` is on or hangs from: a local root of it, else any span.
+static struct trace_span *cycle_find(struct trace_span *span, uint32_t walk)
+{
+    struct trace_span *at = span;
+    at->mark = walk;
+    while (at->parent->mark != walk) {
+        at = at->parent;
+        at->mark = walk;
+    }
+    for (struct trace_span *member = at->parent; member != at; member = member->parent) {
+        if (member->local_root) {
+            return member;
+        }
+    }
+    return at;
+}
+
+// Enter and leave numbers of all spans; cuts cycles.
+static void forest_number(struct trace *trace)
+{
+    uint32_t next = 1, walk = 0;
+    for (struct trace_span *span = trace->spans; span; span = span->next) {
+        if (span->parent) {
+            span->sibling = span->parent->below;
+            span->parent->below = span;
+        }
+    }
+    for (struct trace_span *span = trace->spans; span; span = span->next) {
+        if (!span->parent) {
+            next = tree_number(span, next);
+        }
+    }
+    for (struct trace_span *span = trace->spans; span; span = span->next) {
+        if (span->enter == 0) {
+            struct trace_span *cut = cycle_find(span, ++walk);
+            cut->parent = NULL;
+            next = tree_number(cut, next);
+        }
+        span->mark = 0;
+    }
+}
+
 void trace_resolve(struct trace *trace)
 {
     struct span_table table;
     if (!span_table_fill(&table, trace)) {
+        for (struct trace_span *span = trace->spans; span; span = span->next) {
+            span->top = span->top ? span->top : span;  // no memory: what is new stands alone
+        }
         return;
     }
     unsigned adoptions = 0;
     for (struct trace_span *span = trace->spans; span; span = span->next) {
         span->top = NULL;
         span->depth = 0;
-        span->mark = 0;
+        span->mark = span->enter = span->leave = 0;
+        span->below = span->sibling = NULL;
         span->parent = span->has_parent ? span_find(&table, &span->parent_id) : NULL;
         span->adopted = false;
         if (span->parent == span) {
@@ -345,6 +416,7 @@ void trace_resolve(struct trace *trace)
             span->adopted = span->parent != NULL;
         }
     }
+    forest_number(trace);
     struct trace_span *orphans = NULL;
     uint32_t walk = 0;
     for (struct trace_span *span = trace->spans; span; span = span->next) {
@@ -355,14 +427,7 @@ void trace_resolve(struct trace *trace)
 
 bool trace_is_above(const struct trace_span *above, const struct trace_span *span)
 {
-    const struct trace_span *at = span->parent;
-    for (unsigned depth = 0; at && depth < TRACE_SPANS_MAX; depth++) {
-        if (at == above) {
-            return true;
-        }
-        at = at->parent;
-    }
-    return false;
+    return above->enter < span->enter && span->enter < above->leave;
 }
 
 uint64_t fragment_due_ns(const struct trace *trace, const struct trace_span *top,

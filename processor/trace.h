@@ -49,7 +49,8 @@ struct trace_span {
     uint64_t arrived_ns;        // monotonic
     uint64_t resource_hash;
     uint32_t depth;  // below top
-    struct trace_span *below;  // scratch of trace_resolve
+    uint32_t level, enter, leave;  // in the forest of all parents: trace_is_above, assembly.c
+    struct trace_span *below, *sibling;  // scratch of trace_resolve
     uint32_t mark;   // scratch of whoever walks (assembly.c)
     uint8_t role;    // enum role
     int8_t dialect;
@@ -108,7 +109,7 @@ void trace_give_up_texts(struct trace *trace);
 
 // Finds parents, tops and depths of all spans. Spans whose parent is missing go under the innermost
 // local root of the same service whose times enclose them (adopted); what is left forms one
-// fragment.
+// fragment. A cycle of parents is cut.
 void trace_resolve(struct trace *trace);
 // Is `above` an ancestor of `span` (not itself), across fragments? After trace_resolve.
 bool trace_is_above(const struct trace_span *above, const struct trace_span *span);

@@ -7,7 +7,8 @@
 // and cannot find (a peer) is a line that says so.
 //
 // Environment: BENCH_SIDEJUDGE, BENCH_FORWARDER, BENCH_GRPC_FORWARDER, BENCH_NGHTTPX,
-// BENCH_COLLECTOR: programs; BENCH_ROUNDS (5).
+// BENCH_COLLECTOR: programs; BENCH_ROUNDS (5); BENCH_WORK (1): times as many requests, for
+// a profiler.
 
 #include <arpa/inet.h>
 #include <math.h>
@@ -26,7 +27,7 @@
 #define ROUNDS_MAX 15
 #define SETTLE_NS (10 * NS_PER_S)
 
-static unsigned rounds = 5;
+static unsigned rounds = 5, work = 1;
 static struct sink *sink;
 
 static void line(const char *name, double value, const char *unit)
@@ -116,7 +117,7 @@ static double measure(const struct row *row, const struct workload *workload,
     settle(row->merge ? 0 : result.ok);
     sink_reset(sink);
     uint64_t before = subject_cpu_ns(&subject);
-    load.requests = row->requests;
+    load.requests = row->requests * work;
     load_run(&load, &result);
     settle(row->merge ? 0 : result.ok);
     double cpu_us = (double)(subject_cpu_ns(&subject) - before) / 1e3;
@@ -125,7 +126,7 @@ static double measure(const struct row *row, const struct workload *workload,
                     (row->merge || row->encoding != NULL || sink_requests(sink) >= result.ok);
     if (!complete) {
         printf("# %s: %s: %lu of %lu requests failed, %lu of %lu bytes arrived\n", row->name,
-               subject_name(kind), (unsigned long)result.failed, (unsigned long)row->requests,
+               subject_name(kind), (unsigned long)result.failed, (unsigned long)load.requests,
                (unsigned long)sink_bytes(sink), (unsigned long)expected);
     }
     subject_stop(&subject);
@@ -436,6 +437,8 @@ int main(int argc, char **argv)
     const char *wanted = getenv("BENCH_ROUNDS");
     rounds = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : rounds;
     CHECK(rounds > 0 && rounds <= ROUNDS_MAX);
+    wanted = getenv("BENCH_WORK");
+    work = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : work;
     sink = sink_start();
     print_machine();
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -323,17 +323,38 @@ static void second_sigterm_stops_at_once(void **state)
     buffer_fini(&request);
 }
 
-static void own_receiver_as_endpoint_is_cut_by_the_hop_header(void **state)
+// Starts with its own receiver as the endpoint, under the name `host`.
+static void start_in_a_circle(struct harness *harness, const char *host)
 {
-    struct harness *harness = *state;
-    struct buffer request;
     uint16_t port = harness_free_port();
     harness_start_yaml(harness,
                        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}}\n"
-                       "exporters: {otlp_http: {endpoint: \"http://127.0.0.1:%u\"}}\n"
+                       "exporters: {otlp_http: {endpoint: \"http://%s:%u\"}}\n"
                        "service:\n  pipelines:\n"
                        "    traces: {receivers: [otlp], exporters: [otlp_http]}\n",
-                       port, port);
+                       port, host, port);
+}
+
+static void own_receiver_as_endpoint_is_refused_by_name(void **state)
+{
+    struct harness *harness = *state;
+    struct buffer request;
+    start_in_a_circle(harness, "localhost");
+    harness_wait_said(harness, "one of Sidejudge's own listeners");
+    harness_span(&request, 1, "has nowhere to go");
+    struct harness_reply reply = harness_post(harness, "/v1/traces", "application/x-protobuf", NULL,
+                                              buffer_view(&request));
+    assert_int_equal(reply.status, 503);
+    assert_true(reply.has_retry_after);
+    harness_stop(harness);
+    buffer_fini(&request);
+}
+
+static void own_receiver_under_another_name_is_cut_by_the_hop_header(void **state)
+{
+    struct harness *harness = *state;
+    struct buffer request;
+    start_in_a_circle(harness, "[::ffff:127.0.0.1]");
     harness_span(&request, 1, "goes round once");
     harness_send(harness, buffer_view(&request));
     harness_wait_said(harness, "came back to the process that sent it");
@@ -408,7 +429,8 @@ int main(void)
         TEST(a_full_queue_refuses_with_503_and_retry_after),
         TEST(sigterm_drains_everything_that_was_acknowledged),
         TEST(second_sigterm_stops_at_once),
-        TEST(own_receiver_as_endpoint_is_cut_by_the_hop_header),
+        TEST(own_receiver_as_endpoint_is_refused_by_name),
+        TEST(own_receiver_under_another_name_is_cut_by_the_hop_header),
         TEST(backend_paths_of_other_sdks_are_served),
         TEST(compressed_requests_leave_in_their_own_compressed_bytes),
     };

@@ -107,7 +107,8 @@ static void memory_limiter_refuses_at_the_door(void **state)
         harness_post(harness, "/v1/traces", "application/x-protobuf", NULL, buffer_view(&request));
     assert_int_equal(reply.status, 503);
     assert_true(reply.has_retry_after);
-    assert_true(harness_metric(harness, "otelcol_receiver_refused_spans", "") != 0);
+    assert_true(harness_metric(harness, "otelcol_processor_memory_limiter_refused_spans", "") ==
+                1);
     assert_int_equal(harness_get(harness, harness->health_port, "/").status, 200);
     harness_stop(harness);
     assert_int_equal(backend_items(backend, SIGNAL_TRACES), 0);

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// The baseline ladder: 1 at first, then a power of two that half of the budget pays for; down at
+// once, up with hysteresis; and the lowest step of the last 24 hours.
+#include "processor/baseline.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+
+#define HOUR_NS (3600 * NS_PER_S)
+
+struct traffic {
+    struct baseline *baseline;
+    uint64_t now_ns;
+};
+
+// Runs `seconds` seconds of `per_second` interactions, all seen, none graded.
+static void run(struct traffic *traffic, unsigned seconds, unsigned per_second, double usd_per_s,
+                double calls_per_second)
+{
+    for (unsigned s = 0; s < seconds; s++) {
+        for (unsigned i = 0; i < per_second; i++) {
+            baseline_saw(traffic->baseline, traffic->now_ns);
+        }
+        traffic->now_ns += NS_PER_S;
+        baseline_adjust(traffic->baseline, usd_per_s, calls_per_second, traffic->now_ns);
+    }
+}
+
+static void grade(struct traffic *traffic, unsigned count, double cost_usd)
+{
+    for (unsigned i = 0; i < count; i++) {
+        baseline_graded(traffic->baseline, cost_usd, traffic->now_ns);
+    }
+}
+
+static struct traffic traffic_new(void)
+{
+    struct traffic traffic = {baseline_new(true, 0), 1000 * HOUR_NS};
+    baseline_adjust(traffic.baseline, 0.001, 0, traffic.now_ns);
+    return traffic;
+}
+
+static void a_fixed_probability_never_moves(void **state)
+{
+    (void)state;
+    struct traffic traffic = {baseline_new(false, 0.3), HOUR_NS};
+    grade(&traffic, 100, 1);
+    run(&traffic, 60, 100, 0.00001, 1);
+    assert_true(baseline_probability(traffic.baseline) == 0.3);
+    assert_true(baseline_lowest_24h(traffic.baseline) == 0.3);
+    baseline_free(traffic.baseline);
+}
+
+static void it_is_one_until_twenty_were_graded(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 19, 1);
+    run(&traffic, 60, 100, 0.00001, 0);
+    assert_true(baseline_probability(traffic.baseline) == 1);
+    grade(&traffic, 1, 1);
+    run(&traffic, 1, 100, 0.00001, 0);
+    assert_true(baseline_probability(traffic.baseline) < 0.001);
+    baseline_free(traffic.baseline);
+}
+
+static void the_step_is_what_half_of_the_budget_pays_for(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 600, 10, 0.001, 0);  // 10/s at 0.001 USD: a tenth can be paid for
+    assert_true(baseline_probability(traffic.baseline) == 0.0625);
+    baseline_free(traffic.baseline);
+}
+
+static void it_is_right_from_the_first_seconds_on(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 2, 10, 0.001, 0);
+    assert_true(baseline_probability(traffic.baseline) == 0.0625);
+    baseline_free(traffic.baseline);
+}
+
+static void it_stays_one_where_all_can_be_paid_for(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 200, 0.001);
+    run(&traffic, 600, 1, 0.01, 0);
+    assert_true(baseline_probability(traffic.baseline) == 1);
+    baseline_free(traffic.baseline);
+}
+
+static void calls_per_second_bound_it_too(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0);  // costs nothing
+    run(&traffic, 600, 100, 0, 10);
+    assert_true(baseline_probability(traffic.baseline) == 0.03125);  // 5 of 100 calls
+    baseline_free(traffic.baseline);
+}
+
+static void it_comes_back_when_traffic_falls(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 600, 100, 0.001, 0);
+    double low = baseline_probability(traffic.baseline);
+    assert_true(low <= 0.01);
+    run(&traffic, 7200, 0, 0.001, 0);
+    assert_true(baseline_probability(traffic.baseline) == 1);
+    assert_true(baseline_lowest_24h(traffic.baseline) == low);
+    baseline_free(traffic.baseline);
+}
+
+static void a_step_up_needs_twice_the_room(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 3600, 10, 0.0045, 0);  // 0.45 can be paid for
+    assert_true(baseline_probability(traffic.baseline) == 0.25);
+    run(&traffic, 3600, 10, 0.0055, 0);  // 0.55: half would fit, barely
+    assert_true(baseline_probability(traffic.baseline) == 0.25);
+    run(&traffic, 3600, 10, 0.0105, 0);
+    assert_true(baseline_probability(traffic.baseline) == 0.5);
+    baseline_free(traffic.baseline);
+}
+
+static void it_never_falls_below_the_last_step(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 100);
+    run(&traffic, 10, 1000, 1e-9, 0);
+    assert_true(baseline_probability(traffic.baseline) == ldexp(1, -20));
+    baseline_free(traffic.baseline);
+}
+
+static void the_lowest_step_is_remembered_for_a_day(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 60, 10, 0.001, 0);
+    double low = baseline_lowest_24h(traffic.baseline);
+    assert_true(low <= 0.0625);
+    uint64_t end_ns = traffic.now_ns;
+    run(&traffic, 7200, 0, 0.001, 0);
+    assert_true(baseline_probability(traffic.baseline) == 1);
+    for (unsigned hour = 3; hour <= 24; hour++) {
+        traffic.now_ns = end_ns + hour * HOUR_NS - NS_PER_S;
+        baseline_adjust(traffic.baseline, 0.001, 0, traffic.now_ns);
+        assert_true(baseline_lowest_24h(traffic.baseline) == low);
+    }
+    traffic.now_ns = end_ns + 28 * HOUR_NS;  // the climb took two hours
+    baseline_adjust(traffic.baseline, 0.001, 0, traffic.now_ns);
+    assert_true(baseline_lowest_24h(traffic.baseline) == 1);
+    baseline_free(traffic.baseline);
+}
+
+static void the_plain_sample_lies_within_the_baselines(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    for (unsigned i = 0; i < 200; i++) {
+        run(&traffic, 30, i % 7 * 20, 0.001, 0);
+        assert_true(baseline_lowest_24h(traffic.baseline) <=
+                    baseline_probability(traffic.baseline));
+    }
+    baseline_free(traffic.baseline);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fixed_probability_never_moves),
+        cmocka_unit_test(it_is_one_until_twenty_were_graded),
+        cmocka_unit_test(the_step_is_what_half_of_the_budget_pays_for),
+        cmocka_unit_test(it_is_right_from_the_first_seconds_on),
+        cmocka_unit_test(it_stays_one_where_all_can_be_paid_for),
+        cmocka_unit_test(calls_per_second_bound_it_too),
+        cmocka_unit_test(it_comes_back_when_traffic_falls),
+        cmocka_unit_test(a_step_up_needs_twice_the_room),
+        cmocka_unit_test(it_never_falls_below_the_last_step),
+        cmocka_unit_test(the_lowest_step_is_remembered_for_a_day),
+        cmocka_unit_test(the_plain_sample_lies_within_the_baselines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
