@@ -466,11 +466,28 @@ static void body_write(const struct judge_seat *seat, const struct rubric *rubri
     buffer_fini(&transcript);
 }
 
+// Whether a job would be taken now.
+static enum result seat_room(const struct judge_pool *pool, int judge)
+{
+    const struct judge_seat *seat = &pool->seats[judge];
+    uint64_t until_ns = atomic_load_explicit(&seat->open_until_ns, memory_order_relaxed);
+    if (until_ns != 0 && (clock_mono_ns() < until_ns ||
+                          atomic_load_explicit(&seat->probing, memory_order_relaxed))) {
+        return RESULT_RETRY;  // left alone, or somebody is finding out
+    }
+    return atomic_load_explicit(&pool->jobs, memory_order_relaxed) < JOBS_MAX ? RESULT_OK
+                                                                              : RESULT_SHED;
+}
+
 enum result judge_job_new(struct judge_pool *pool, int judge, const struct rubric *rubric,
                           const struct interaction *interaction, struct redactor *redactor,
                           struct judge_job **out)
 {
     CHECK(judge >= 0 && (size_t)judge < pool->count);
+    enum result room = seat_room(pool, judge);
+    if (room != RESULT_OK) {
+        return room;  // before a transcript is redacted for nothing
+    }
     struct judge_job *job = calloc(1, sizeof(*job));
     struct buffer body;
     if (job == NULL) {
@@ -525,11 +542,9 @@ double judge_estimate_usd(const struct judge_pool *pool, int judge, size_t promp
 enum result judge_pool_submit(struct judge_pool *pool, struct judge_job **job)
 {
     CHECK((*job)->done != NULL);
-    const struct judge_seat *seat = &pool->seats[(*job)->judge];
-    uint64_t until_ns = atomic_load_explicit(&seat->open_until_ns, memory_order_relaxed);
-    if (until_ns != 0 && (clock_mono_ns() < until_ns ||
-                          atomic_load_explicit(&seat->probing, memory_order_relaxed))) {
-        return RESULT_RETRY;  // left alone, or somebody is finding out
+    enum result room = seat_room(pool, (*job)->judge);
+    if (room != RESULT_OK) {
+        return room;
     }
     if (atomic_fetch_add(&pool->jobs, 1) >= JOBS_MAX || !mailbox_reserve(&pool->inbox, 1)) {
         atomic_fetch_sub(&pool->jobs, 1);
