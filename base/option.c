@@ -102,8 +102,11 @@ static void type_error(const struct binding *binding, const struct option *row,
         error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got %s", row->key,
                  type, secret ? "something else" : "null");
     } else {
-        error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got \"%.*s\"",
-                 row->key, type, BYTES_PRINTF(bytes_slice(config_text(node), 0, 100)));
+        const char *example = row->kind == OPTION_DURATION ? "; write 500ms, 4s or 2m"
+                              : row->kind == OPTION_SIZE   ? "; write 512KiB or 20MiB"
+                                                           : "";
+        error_at(binding->errors, binding->path, where, "'%s' expected type '%s', got \"%.*s\"%s",
+                 row->key, type, BYTES_PRINTF(bytes_slice(config_text(node), 0, 100)), example);
     }
 }
 

@@ -25,7 +25,8 @@ static enum result port_job_new(void *arg, int judge, const struct rubric *rubri
                                 const struct interaction *interaction, struct redactor *redactor,
                                 struct judge_job **job)
 {
-    return judge_job_new(arg, judge, rubric, interaction, redactor, job);
+    enum result room = judge_pool_room(arg, judge);
+    return room == RESULT_OK ? judge_job_new(arg, judge, rubric, interaction, redactor, job) : room;
 }
 
 static enum result port_submit(void *arg, struct judge_job **job)

@@ -466,9 +466,9 @@ static void body_write(const struct judge_seat *seat, const struct rubric *rubri
     buffer_fini(&transcript);
 }
 
-// Whether a job would be taken now.
-static enum result seat_room(const struct judge_pool *pool, int judge)
+enum result judge_pool_room(const struct judge_pool *pool, int judge)
 {
+    CHECK(judge >= 0 && (size_t)judge < pool->count);
     const struct judge_seat *seat = &pool->seats[judge];
     uint64_t until_ns = atomic_load_explicit(&seat->open_until_ns, memory_order_relaxed);
     if (until_ns != 0 && (clock_mono_ns() < until_ns ||
@@ -484,10 +484,6 @@ enum result judge_job_new(struct judge_pool *pool, int judge, const struct rubri
                           struct judge_job **out)
 {
     CHECK(judge >= 0 && (size_t)judge < pool->count);
-    enum result room = seat_room(pool, judge);
-    if (room != RESULT_OK) {
-        return room;  // before a transcript is redacted for nothing
-    }
     struct judge_job *job = calloc(1, sizeof(*job));
     struct buffer body;
     if (job == NULL) {
@@ -542,7 +538,7 @@ double judge_estimate_usd(const struct judge_pool *pool, int judge, size_t promp
 enum result judge_pool_submit(struct judge_pool *pool, struct judge_job **job)
 {
     CHECK((*job)->done != NULL);
-    enum result room = seat_room(pool, (*job)->judge);
+    enum result room = judge_pool_room(pool, (*job)->judge);
     if (room != RESULT_OK) {
         return room;
     }

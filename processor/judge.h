@@ -73,8 +73,10 @@ struct judge_job {  // one grading: one evaluator on one interaction; heap, move
     void *arg;
     uint64_t arg_number;
 };
-// Builds the redacted transcript of an interaction. RESULT_SHED, RESULT_RETRY: no memory for it, or
-// what judge_pool_submit would say. The job's done/arg are set by the caller afterwards.
+// What judge_pool_submit would say now: ask before a transcript is built for nothing. Any thread.
+enum result judge_pool_room(const struct judge_pool *pool, int judge) MUST_USE;
+// Builds the redacted transcript of an interaction. RESULT_SHED: no memory for it. The job's
+// done/arg are set by the caller afterwards.
 struct redactor;
 enum result judge_job_new(struct judge_pool *pool, int judge, const struct rubric *rubric,
                           const struct interaction *interaction, struct redactor *redactor,

@@ -225,17 +225,15 @@ void judge_validate(const struct judge_config *config, const char *path,
         option_error(errors, path, node,
                      "`endpoint` is the base URL: leave out \"%s\", it is appended", api->path);
     }
-    if (config->model.len == 0) {
-        option_error(errors, path, node, "`model` must be given");
-    }
     if (config->api_key.len > JUDGE_API_KEY_BYTES_MAX) {
         option_error(errors, path, node, "`api_key` has %zu bytes; at most %d are sent",
                      config->api_key.len, JUDGE_API_KEY_BYTES_MAX);
     }
-    if (config->api_key.len == 0 && !host_is_loopback(url_host(config->endpoint))) {
+    // Servers of one's own often take no key; the provider's never do without.
+    if (config->api_key.len == 0 && bytes_equal_text(config->endpoint, api->endpoint)) {
         option_error(errors, path, node, "no API key: set %s, or `api_key`", api->key_variable);
     }
-    if (!config->has_price) {
+    if (!config->has_price && config->model.len > 0) {
         option_error(errors, path, node,
                      "\"%.*s\" has no list price here: give `price: {input_per_mtok: ..., "
                      "output_per_mtok: ...}` (0 is a price)",

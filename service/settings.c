@@ -21,7 +21,8 @@ static const char *const log_encodings[] = {"console", "json", NULL};
 static const char *const metric_levels[] = {"none", "basic", "normal", "detailed", NULL};
 
 struct telemetry_config {
-    int level, encoding, metrics_level;
+    struct bytes level;
+    int encoding, metrics_level;
     const struct config_node *readers, *traces, *resource, *views;
     struct bytes address;
     struct option_texts output_paths;
@@ -30,11 +31,10 @@ struct telemetry_config {
 
 static const struct option logs_options[] = {
     {.key = "level",
-     .kind = OPTION_ENUM,
+     .kind = OPTION_TEXT,
      .offset = offsetof(struct telemetry_config, level),
      .fallback = "info",
-     .choices = log_levels,
-     .doc = "Least severe level that is written."},
+     .doc = "Least severe level that is written: debug, info, warn or error, in either case."},
     {.key = "encoding",
      .kind = OPTION_ENUM,
      .offset = offsetof(struct telemetry_config, encoding),
@@ -179,7 +179,7 @@ static void kind_unknown(const struct kind_table *table, struct bytes id, struct
 {
     const char *advice = known_advice(table->key, type);
     if (advice != NULL) {
-        option_error(errors, table->key, node, "\"%.*s\" is not part of this build: %s",
+        option_error(errors, table->key, node, "\"%.*s\" is not part of this build; %s",
                      BYTES_PRINTF(id), advice);
         return;
     }
@@ -249,6 +249,7 @@ static void components_bind(struct settings *settings, const struct config_node 
 {
     struct component_list *list = (void *)((char *)settings + table->list_offset);
     const struct config_node *map = config_get(root, table->key);
+    list->map = map;
     for (size_t i = 0; i < config_count(map); i++) {
         struct bytes id;
         const struct config_node *node = config_member(map, i, &id);
@@ -285,6 +286,19 @@ static bool pipeline_signal(struct bytes id, enum signal *signal)
     return false;
 }
 
+// Written in the file, but of a type that this build does not have: that fault has been told.
+static bool is_written(const struct component_list *list, const struct config_node *id)
+{
+    for (size_t i = 0; i < config_count(list->map); i++) {
+        struct bytes key;
+        config_member(list->map, i, &key);
+        if (bytes_equal(key, config_text(id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Resolves the list `key` of a pipeline to indexes; what cannot be resolved is an error and left
 // out.
 static size_t pipeline_references(const struct config_node *node, const struct kind_table *table,
@@ -299,6 +313,9 @@ static size_t pipeline_references(const struct config_node *node, const struct k
         size_t k = 0;
         while (k < list->count && !bytes_equal_text(id, list->items[k].id)) {
             k++;
+        }
+        if (k == list->count && is_written(list, item)) {
+            continue;
         }
         if (k == list->count) {
             option_error(errors, path, item, "references %s \"%.*s\" which is not configured",
@@ -349,13 +366,17 @@ static void pipeline_bind(struct settings *settings, struct bytes id,
     pipeline->exporter_count =
         pipeline_references(node, &tables[2], &settings->exporters, path, pipeline->signal,
                             pipeline->exporters, SETTINGS_COMPONENTS_MAX, errors);
-    if (pipeline->receiver_count == 0) {
+    if (config_count(config_get(node, "receivers")) == 0) {
         option_error(errors, path, node, "must have at least one receiver");
     }
-    if (pipeline->exporter_count == 0) {
+    if (config_count(config_get(node, "exporters")) == 0) {
         option_error(errors, path, node, "must have at least one exporter");
     }
     note_fault(pipeline->why, errors->out, from);
+    if (pipeline->why[0] == '\0' && pipeline->exporter_count == 0) {
+        snprintf(pipeline->why, sizeof(pipeline->why), "%s: none of its exporters can be built",
+                 path);
+    }
     settings->pipeline_count++;
 }
 
@@ -402,13 +423,28 @@ static void reader_bind(struct settings *settings, const struct config_node *rea
     }
 }
 
+// The Collector writes levels in capitals; zap, which reads them there, takes both.
+static int log_level_of(struct bytes text, const struct config_node *node,
+                        struct option_errors *errors)
+{
+    for (int i = 0; log_levels[i] != NULL; i++) {
+        if (bytes_equal_nocase(text, log_levels[i])) {
+            return i;
+        }
+    }
+    option_error(errors, "service::telemetry::logs", config_get(config_get(node, "logs"), "level"),
+                 "unrecognized level: \"%.*s\" (valid values: debug, info, warn, error)",
+                 BYTES_PRINTF(text));
+    return LOG_INFO;
+}
+
 static void telemetry_bind(struct settings *settings, const struct config_node *node,
                            struct option_errors *errors)
 {
     struct telemetry_config config;
     option_bind(settings_telemetry_options, node, "service::telemetry", &config, sizeof(config),
                 &settings->arena, errors);
-    settings->telemetry.log_level = config.level;
+    settings->telemetry.log_level = log_level_of(config.level, node, errors);
     settings->telemetry.log_encoding = config.encoding;
     settings->telemetry.metrics = config.metrics_level != 0;
     settings->telemetry.metrics_endpoint =
@@ -440,7 +476,7 @@ static void extensions_bind(struct settings *settings, const struct config_node 
         const struct config_node *node = config_member(map, i, &id);
         if (!bytes_equal_text(id, rows[0].type) && !bytes_equal_text(id, rows[1].type)) {
             const char *advice = known_advice("extensions", id_type(id));
-            option_error(errors, "extensions", node, "\"%.*s\" is not part of this build: %s",
+            option_error(errors, "extensions", node, "\"%.*s\" is not part of this build; %s",
                          BYTES_PRINTF(id),
                          advice != NULL
                              ? advice

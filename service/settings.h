@@ -27,6 +27,7 @@ struct component_settings {
 struct component_list {
     struct component_settings items[SETTINGS_COMPONENTS_MAX];
     size_t count;
+    const struct config_node *map;  // as written: also what this build does not have
 };
 
 struct pipeline_settings {

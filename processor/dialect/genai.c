@@ -197,5 +197,6 @@ const struct dialect genai_dialect = {
     .name = "genai",
     .read = genai_read,
     .read_rest = genai_read_rest,
-    .capture = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY (older SDKs: true)",
+    .capture = "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and "
+               "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY (older ones: true)",
 };

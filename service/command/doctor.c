@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -73,12 +74,28 @@ static void check_port(struct bytes endpoint, const char *what, bool running)
     freeaddrinfo(found);
 }
 
+// What goes nowhere over a network: there is nothing to reach.
+static bool is_local_exporter(const struct component_kind *kind)
+{
+    static const char *const types[] = {"debug", "file", "nop"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (strcmp(kind->type, types[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_exporter(struct wiring *wiring, size_t index)
 {
     const struct component_settings *component = &wiring->settings->exporters.items[index];
     struct exporter *exporter = atomic_load(&wiring->exporters[index].exporter);
     if (exporter == NULL) {
         say(false, component->path, "%s", wiring->exporters[index].why);
+        return;
+    }
+    if (is_local_exporter(component->kind)) {
+        say(true, component->path, "needs no backend");
         return;
     }
     struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_NONE, clock_mono_ns());
@@ -150,22 +167,37 @@ static bool check_running(const char *api)
                 : "; point the agent here: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318");
         say(without == 0, "content", "%" PRId64 " model spans without content%s", without,
             without == 0 ? ""
-                         : "; set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY "
+                         : "; at the agent, set "
+                           "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and "
+                           "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY "
                            "(OpenLLMetry: TRACELOOP_TRACE_CONTENT=true)");
     } else {
-        say(true, "running process", "none at %s: what follows is checked from here", api);
+        say(true, "running process", "none at %s: no spans to look at", api);
     }
     json_free(&document);
     buffer_fini(&body);
     return running;
 }
 
-static void check_wiring(const struct settings *settings)
+static void check_own_ports(const struct settings *settings, bool running)
+{
+    if (settings->health.enabled) {
+        check_port(settings->health.endpoint, "extensions::health_check", running);
+    }
+    if (settings->telemetry.metrics) {
+        check_port(settings->telemetry.metrics_endpoint, "metrics", running);
+    }
+}
+
+static void check_wiring(const struct settings *settings, bool running)
 {
     struct account *account = account_new(account_detect_cap());
     struct wiring wiring;
-    log_configure(LOG_ERROR, LOG_CONSOLE, 2);
+    log_configure(LOG_ERROR, LOG_CONSOLE, open("/dev/null", O_WRONLY | O_CLOEXEC));
     (void)wiring_build(&wiring, settings, account, true);
+    for (size_t i = 0; i < wiring.address_count; i++) {
+        check_port(wiring.addresses[i], "receiver for OTLP", running);
+    }
     for (size_t i = 0; i < settings->exporters.count; i++) {
         if (settings->exporters.items[i].used) {
             check_exporter(&wiring, i);
@@ -184,6 +216,22 @@ static void check_wiring(const struct settings *settings)
     account_free(account);
 }
 
+static void check_configuration(const struct loaded *loaded, bool by_environment)
+{
+    struct bytes rest = buffer_view(&loaded->faults);
+    if (rest.len == 0) {
+        say(true, "configuration", "%s",
+            by_environment ? "sound, from the environment (sidejudge print-config shows it)"
+                           : "sound");
+    }
+    while (rest.len > 0) {
+        size_t end = bytes_find(rest, BYTES_LITERAL("\n"), 0);
+        struct bytes line = bytes_slice(rest, 0, end == SIZE_MAX ? rest.len : end);
+        rest = bytes_slice(rest, end == SIZE_MAX ? rest.len : end + 1, SIZE_MAX);
+        say(false, "configuration", "%.*s", BYTES_PRINTF(line));
+    }
+}
+
 int command_doctor(struct arguments *arguments)
 {
     struct loaded loaded;
@@ -193,15 +241,10 @@ int command_doctor(struct arguments *arguments)
         commands_unload(&loaded);
         return 1;
     }
-    say(loaded.fault_count == 0, "configuration", "%u faults%s%s", loaded.fault_count,
-        loaded.fault_count > 0 ? ": " : "", buffer_text(&loaded.faults));
+    check_configuration(&loaded, arguments->config_count == 0);
     bool running = check_running(arguments->api);
-    if (loaded.settings->health.enabled) {
-        check_port(loaded.settings->health.endpoint, "extensions::health_check", running);
-    }
-    check_port(BYTES_LITERAL("localhost:4317"), "port for OTLP/gRPC", running);
-    check_port(BYTES_LITERAL("localhost:4318"), "port for OTLP/HTTP", running);
-    check_wiring(loaded.settings);
+    check_own_ports(loaded.settings, running);
+    check_wiring(loaded.settings, running);
     commands_unload(&loaded);
     printf("\n%s\n", wrong == 0 ? "all well" : "mend the lines marked WRONG");
     return wrong == 0 ? 0 : 1;

@@ -74,7 +74,7 @@ static void validate_says_what_to_do_about_known_components_that_are_not_built(v
     expect_validation(*state, SOUND "processors: {batch: }\n", 1,
                       TEXTS("\"batch\" is not part of this build", "remove it"));
     expect_validation(*state, SOUND "extensions: {file_storage: }\n", 1,
-                      TEXTS("\"file_storage\" is not part of this build", "not built yet"));
+                      TEXTS("\"file_storage\" is not part of this build", "queues are in memory"));
 }
 
 static void validate_names_references_to_what_is_not_configured(void **state)

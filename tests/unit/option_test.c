@@ -260,8 +260,8 @@ static void wrong_types_name_the_type_and_the_text(void **state)
 {
     struct fixture *fixture = *state;
     assert_error(fixture, "timeout: abc",
-                 "exporters::otlp_http: 'timeout' expected type 'duration', got \"abc\" "
-                 "(yaml:1:10)");
+                 "exporters::otlp_http: 'timeout' expected type 'duration', got \"abc\"; "
+                 "write 500ms, 4s or 2m (yaml:1:10)");
     assert_error(fixture, "timeout: 5", "expected type 'duration', got \"5\"");
     assert_error(fixture, "count: 1.5", "expected type 'int', got \"1.5\"");
     assert_error(fixture, "count: \"5\"", "expected type 'int', got \"5\"");

@@ -134,8 +134,7 @@ static bool edit_item(void *arg, const struct item_view *view)
     return true;
 }
 
-static void rig_process(struct processor *processor, struct parcel *parcel,
-                        struct parcel **dropped)
+static void rig_process(struct processor *processor, struct parcel *parcel, struct parcel **dropped)
 {
     struct rig_processor *rig = processor_of(processor);
     struct edits edits = {.parcel = parcel, .edit = rig->act == RIG_EDIT};
@@ -255,10 +254,10 @@ struct shard *rig_shard_new(struct pipeline *pipeline, struct shard **slot)
 
 void rig_spans(struct buffer *request, const char *const *names)
 {
-    struct wire_mark resource = wire_open(request, REQUEST_RESOURCES);
-    struct wire_mark scope = wire_open(request, RESOURCE_SCOPES);
+    size_t resource = wire_open(request, REQUEST_RESOURCES);
+    size_t scope = wire_open(request, RESOURCE_SCOPES);
     for (uint8_t i = 0; names[i] != NULL; i++) {
-        struct wire_mark span = wire_open(request, SCOPE_ITEMS);
+        size_t span = wire_open(request, SCOPE_ITEMS);
         uint8_t id[16] = {1, i};
         size_t id_len = strncmp(names[i], "bad", 3) == 0 ? 3 : 16;
         wire_write_bytes(request, SPAN_TRACE_ID, bytes_from(id, id_len));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exporters and processors that do as a test says, for the pipeline and its door: what was reserved,
-// given back and pushed is counted, so that a test can balance the account.
+// Exporters and processors that do as a test says, for the pipeline and its door: what was
+// reserved, given back and pushed is counted, so that a test can balance the account.
 #pragma once
 
 #include "service/pipeline.h"
