@@ -148,11 +148,14 @@ struct config_node *config_node_merge(struct config *config, struct config_node 
     return base;
 }
 
+// "--set a.b" and "file.yaml:3:9, NAME" are sources of one value: their begin goes without saying.
 const char *config_node_place(struct config *config, const char *source, int line, int column)
 {
     char text[512];
-    int len = line > 0 ? snprintf(text, sizeof text, "%.400s:%d:%d", source, line, column)
-                       : snprintf(text, sizeof text, "%.400s", source);
+    bool is_value = line == 1 && column == 1 && strpbrk(source, ", ") != NULL;
+    int len = line > 0 && !is_value
+                  ? snprintf(text, sizeof text, "%.400s:%d:%d", source, line, column)
+                  : snprintf(text, sizeof text, "%.400s", source);
     struct bytes place = arena_copy(&config->arena, bytes_from(text, (size_t)len));
     return place.ptr != NULL ? (const char *)place.ptr : "";
 }

@@ -248,7 +248,9 @@ static enum result fetch_env(struct config *config, struct bytes name, const cha
                    : config_fail(config, where, RESULT_TOO_LARGE, "the configuration is too large");
     }
     struct bytes text = value != NULL ? bytes_from_text(value) : fallback;
-    return value_from_text(config, where, text, where, node);
+    char source[256];
+    snprintf(source, sizeof source, "%.150s, %.80s", where, key);
+    return value_from_text(config, source, text, where, node);
 }
 
 // Mounted secrets end in a line feed that nobody means.

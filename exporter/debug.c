@@ -164,6 +164,7 @@ static enum result debug_start(const struct component_env *env, const void *arg,
 {
     const struct debug_config *config = arg;
     struct sender_setup setup = {.queue = &config->queue,
+                                 .destination = BYTES_LITERAL("stdout"),
                                  .retry = &config->retry,
                                  .codec = CODEC_NONE,
                                  .bytes_max = REQUEST_BYTES_MAX};

@@ -277,6 +277,7 @@ static enum result file_start(const struct component_env *env, const void *arg,
         return RESULT_FAIL;
     }
     struct sender_setup setup = {.queue = &config->queue,
+                                 .destination = config->path,
                                  .retry = &config->retry,
                                  .codec = CODEC_NONE,
                                  .bytes_max = FILE_BYTES_MAX};

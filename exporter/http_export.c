@@ -353,6 +353,16 @@ static enum result client_new(struct exporter *exporter, struct http_transport *
     return http_client_new(sender_loop(exporter), &client, &transport->client, why, why_len);
 }
 
+// The base URL, or the first one that was given verbatim.
+static struct bytes destination_of(const struct http_export_setup *setup)
+{
+    struct bytes url = setup->base_url;
+    for (size_t i = 0; i < SIGNAL_COUNT && url.len == 0; i++) {
+        url = setup->urls[i];
+    }
+    return url;
+}
+
 enum result http_export_start(const struct component_env *env,
                               const struct http_export_setup *setup, struct exporter **made,
                               char *why, size_t why_len)
@@ -370,6 +380,7 @@ enum result http_export_start(const struct component_env *env,
                                   .retry = &config->retry,
                                   .codec = http_export_codec(config->compression),
                                   .bytes_max = HTTP_EXPORT_BYTES_MAX,
+                                  .destination = destination_of(setup),
                                   .secrets = secrets,
                                   .secret_count = secret_count};
     struct exporter *exporter = NULL;

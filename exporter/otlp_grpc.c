@@ -739,6 +739,7 @@ static enum result otlp_grpc_start(const struct component_env *env, const void *
                                  .codec = config->compression == COMPRESSION_GZIP ? CODEC_GZIP
                                                                                   : CODEC_NONE,
                                  .bytes_max = REQUEST_BYTES_MAX,
+                                 .destination = config->endpoint,
                                  .secrets = secrets,
                                  .secret_count = count};
     struct exporter *exporter = NULL;

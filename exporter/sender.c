@@ -44,6 +44,15 @@ static void secrets_copy(struct exporter *exporter, const struct sender_setup *s
     }
 }
 
+// Without what may be secret in a URL: user and password, and the query.
+static void destination_copy(struct exporter *exporter, struct bytes url)
+{
+    size_t begin = bytes_find(url, BYTES_LITERAL("@"), 0);
+    url = begin == SIZE_MAX ? url : bytes_slice(url, begin + 1, SIZE_MAX);
+    url = bytes_slice(url, 0, bytes_find(url, BYTES_LITERAL("?"), 0));
+    snprintf(exporter->destination, sizeof(exporter->destination), "%.*s", BYTES_PRINTF(url));
+}
+
 enum result sender_new(const struct component_env *env, const struct sender_setup *setup,
                        struct exporter **made, char *why, size_t why_len)
 {
@@ -57,6 +66,7 @@ enum result sender_new(const struct component_env *env, const struct sender_setu
     exporter->magic = EXPORTER_MAGIC;
     exporter->id = env->id;
     snprintf(exporter->component, sizeof(exporter->component), "exporter/%s", env->id);
+    destination_copy(exporter, setup->destination);
     exporter->account = env->account;
     exporter->queue_config = *setup->queue;
     exporter->retry_config = *setup->retry;
@@ -184,6 +194,7 @@ void sender_status(const struct exporter *exporter, struct exporter_status *stat
     status->queue_bytes = queue_used_bytes(&exporter->queue);
     status->queue_bytes_max = exporter->queue.used_max[0] + exporter->queue.used_max[1];
     status->block_on_overflow = exporter->queue_config.block_on_overflow;
+    memcpy(status->destination, exporter->destination, sizeof(status->destination));
 }
 
 // --- words ----------------------------------------------------------------------------------
@@ -225,6 +236,10 @@ static void reply_describe(const struct exporter *exporter, const struct deliver
 static void say_drop(struct exporter *exporter, enum signal signal, enum delivery_reason reason,
                      uint64_t items, const char *error)
 {
+    if (reason == DELIVERY_SHUTDOWN) {
+        exporter->abandoned[signal] += items;  // one line for all of them: abandon()
+        return;
+    }
     if (!log_episode_opens(&exporter->drop_episodes[reason], clock_mono_ns(), QUIET_NS)) {
         return;
     }
@@ -549,6 +564,16 @@ static void abandon(struct exporter *exporter)
         shipment_done(exporter, shipment);
     }
     abandon_queue(exporter);
+    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
+        if (exporter->abandoned[i] > 0) {
+            log_line(LOG_ERROR, exporter->component, "Exporting failed. Dropping data.",
+                     LOG_TEXT("reason", delivery_reason_label(DELIVERY_SHUTDOWN)),
+                     LOG_TEXT("meaning", delivery_reason_text(DELIVERY_SHUTDOWN)),
+                     LOG_TEXT("items", signal_items((enum signal)i)),
+                     LOG_INT("dropped_items", exporter->abandoned[i]));
+            exporter->abandoned[i] = 0;
+        }
+    }
 }
 
 // True when the thread ends with this turn. `by_ns` was read before the inbox was sorted: what was

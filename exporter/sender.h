@@ -34,6 +34,7 @@ struct sender_setup {  // borrowed for the call only
     const struct retry_config *retry;
     enum codec codec;
     size_t bytes_max;             // of one request in identity coding
+    struct bytes destination;     // a URL or path, as logs name it; may be empty
     const struct bytes *secrets;  // texts that must not appear in logs, such as header values
     size_t secret_count;
 };
@@ -44,6 +45,7 @@ struct exporter {
     uint32_t magic;
     const char *id;      // the environment's
     char component[96];  // "exporter/otlp_http", for logs
+    char destination[96];
     struct account *account;
     const struct transport_ops *ops;
     void *transport;
@@ -73,6 +75,7 @@ struct exporter {
     size_t secret_count;
     struct log_episode broken_episode, partial_episode;
     struct log_episode drop_episodes[DELIVERY_REASON_COUNT];
+    uint64_t abandoned[SIGNAL_COUNT];  // items, at the drain's deadline
 };
 
 // Makes an exporter without its thread. RESULT_FAIL with a sentence when descriptors are out.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One fence, opened in the first line and closed by the last bytes. Refused: looking for JSON
-// somewhere inside prose, since nobody who parses the answer would find it there either. Bounds:
-// none needed, one search for the first line's end. Pure, any thread.
+// One fence, opened in the first line and closed by the last bytes.
+//
+// Refused: looking for JSON somewhere inside prose, since nobody who parses the answer would find
+// it there either. Bounds: none needed, one search for the first line's end. Pure, any thread.
 
 #include "processor/answer_json.h"
 

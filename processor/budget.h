@@ -27,8 +27,9 @@ enum budget_answer budget_take(struct budget *budget, bool baseline, double esti
 void budget_settle(struct budget *budget, bool baseline, double estimate_usd, double actual_usd,
                    uint64_t now_ns);
 
-// Until the first grant: the most that it may cost, which is 1/500 of a day's budget or what is there, whichever is more.
-// INFINITY afterwards. Who asks for less than everything because of it is granted.
+// Until the first grant: the most that it may cost, which is 1/500 of a day's budget or what is
+// there, whichever is more. INFINITY afterwards. Who asks for less than everything because of it is
+// granted.
 double budget_first_limit(struct budget *budget, bool baseline, uint64_t now_ns);
 
 struct budget_status {

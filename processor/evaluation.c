@@ -114,7 +114,7 @@ static enum result evaluation_create(const struct component_env *env, const void
     flags_clear(evaluation);
     buffer_init(&text, 4096);
     struct option_errors errors = {.out = &text};
-    evaluation_plan_init(&evaluation->plan, config, env->id, &errors);
+    evaluation_plan_init(&evaluation->plan, config, env->id, NULL, &errors);
     if (errors.count > 0) {
         snprintf(why, why_len, "%s", buffer_text(&text));
         buffer_fini(&text);

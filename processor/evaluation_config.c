@@ -32,7 +32,7 @@ static const struct option completion_options[] = {
      .fallback = "1s",
      .min = 0.001,
      .max = 3600,
-     .unit = "duration",
+     .unit = "s",
      .doc = "How long a fragment stays open after its local root arrived."},
     {.key = "idle",
      .kind = OPTION_DURATION,
@@ -40,7 +40,7 @@ static const struct option completion_options[] = {
      .fallback = "2m",
      .min = 0.001,
      .max = 86400,
-     .unit = "duration",
+     .unit = "s",
      .doc = "Silence of a trace after which spans without a local root are complete."},
     {.key = "max_age",
      .kind = OPTION_DURATION,
@@ -48,7 +48,7 @@ static const struct option completion_options[] = {
      .fallback = "10m",
      .min = 0.001,
      .max = 86400,
-     .unit = "duration",
+     .unit = "s",
      .doc = "Age at which such a fragment is complete in any case."},
     {0},
 };
@@ -89,7 +89,7 @@ const struct option evaluation_options[] = {
      .offset = AT(hold_ns),
      .fallback = "4s",
      .max = 600,
-     .unit = "duration",
+     .unit = "s",
      .doc = "How long a possible target may wait for its scores; 0s: nothing waits."},
     {.key = "inner",
      .kind = OPTION_ENUM,
@@ -194,6 +194,7 @@ static const struct option entry_options[ENTRY_ROWS] = {
 struct binding {  // of one configuration
     struct evaluation_plan *plan;
     const char *path;
+    const struct config_node *node;  // the processor's section; NULL when nobody is told
     struct option_errors *errors;
 };
 
@@ -431,25 +432,27 @@ static void judges_bind(struct binding *binding, const struct evaluation_config 
     if (config->judge.len == 0) {
         return;
     }
+    const struct config_node *node = config_get(binding->node, "judge");
     if (judge_named(plan, BYTES_LITERAL("default")) >= 0 || plan->judge_count == JUDGES_MAX) {
-        option_error(binding->errors, binding->path, NULL,
+        option_error(binding->errors, binding->path, node,
                      "judge is a shorthand for judges::default: configure one of them");
         return;
     }
     struct judge_config *judge = &plan->judges[plan->judge_count];
     if (judge_from_shorthand(config->judge, &plan->memory, judge, why, sizeof(why)) != RESULT_OK) {
-        option_error(binding->errors, binding->path, NULL, "judge: %s", why);
+        option_error(binding->errors, binding->path, node, "judge: %s", why);
         return;
     }
     judge->name = BYTES_LITERAL("default");
-    judge_validate(judge, binding->path, NULL, binding->errors);
+    judge_validate(judge, binding->path, node, binding->errors);
     plan->judge_count++;
 }
 
 void evaluation_plan_init(struct evaluation_plan *plan, const struct evaluation_config *config,
-                          const char *path, struct option_errors *errors)
+                          const char *path, const struct config_node *node,
+                          struct option_errors *errors)
 {
-    struct binding binding = {.plan = plan, .path = path, .errors = errors};
+    struct binding binding = {.plan = plan, .path = path, .node = node, .errors = errors};
     memset(plan, 0, sizeof(*plan));
     arena_init(&plan->memory, PLAN_BYTES_MAX);
     judges_bind(&binding, config);
@@ -478,7 +481,7 @@ void evaluation_validate(const void *config, const struct config_node *node, con
     const struct evaluation_config *own = config;
     struct evaluation_plan *plan = malloc(sizeof(*plan));
     CHECK(plan);
-    evaluation_plan_init(plan, own, path, errors);
+    evaluation_plan_init(plan, own, path, node, errors);
     evaluation_plan_fini(plan);
     free(plan);
     if (own->hold_ns > 0 && own->hold_ns <= own->completion.linger_ns) {

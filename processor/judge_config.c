@@ -225,6 +225,10 @@ void judge_validate(const struct judge_config *config, const char *path,
         option_error(errors, path, node,
                      "`endpoint` is the base URL: leave out \"%s\", it is appended", api->path);
     }
+    if (bytes_start_with(bytes_from_text(api->path), BYTES_LITERAL("/v1/")) &&
+        bytes_end_with(config->endpoint, BYTES_LITERAL("/v1"))) {
+        option_error(errors, path, node, "`endpoint` ends before \"/v1\" with this API");
+    }
     if (config->api_key.len > JUDGE_API_KEY_BYTES_MAX) {
         option_error(errors, path, node, "`api_key` has %zu bytes; at most %d are sent",
                      config->api_key.len, JUDGE_API_KEY_BYTES_MAX);

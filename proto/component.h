@@ -52,6 +52,7 @@ struct exporter_status {
     // constant: a full queue refuses the request although others would take it
     bool block_on_overflow;
     char last_error[160];  // "" when the last attempt succeeded
+    char destination[96];  // where it sends, for people, without secrets; "" when nowhere
 };
 
 struct exporter;

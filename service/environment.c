@@ -245,7 +245,15 @@ static void processor_add(struct environment *env)
     }
 }
 
-// SIDEJUDGE_LISTEN is the host ("0.0.0.0") or a list "host:grpc_port,host:http_port".
+// "host:port", and not only a host: an IPv6 address has its colons in brackets.
+static bool has_port(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    return colon != NULL && strchr(colon, ']') == NULL;
+}
+
+// SIDEJUDGE_LISTEN is the host ("0.0.0.0"), one "host:port" for both protocols, or a list
+// "host:grpc_port,host:http_port".
 static void receiver_add(struct environment *env)
 {
     static char grpc[128], http[128];  // what is_own_listener compares with; start only
@@ -257,6 +265,9 @@ static void receiver_add(struct environment *env)
         if (comma != NULL) {
             snprintf(grpc, sizeof(grpc), "%.*s", (int)(comma - listen), listen);
             snprintf(http, sizeof(http), "%s", comma + 1);
+        } else if (has_port(listen)) {
+            snprintf(http, sizeof(http), "%s", listen);
+            grpc[0] = '\0';
         } else {
             snprintf(grpc, sizeof(grpc), "%s:4317", listen);
             snprintf(http, sizeof(http), "%s:4318", listen);
@@ -264,10 +275,11 @@ static void receiver_add(struct environment *env)
     }
     env->grpc_listen = grpc;
     env->http_listen = http;
-    buffer_printf(env->yaml,
-                  "receivers:\n  otlp:\n    protocols:\n      grpc: {endpoint: \"%s\"}\n"
-                  "      http: {endpoint: \"%s\"}\n",
-                  grpc, http);
+    buffer_append_text(env->yaml, "receivers:\n  otlp:\n    protocols:\n");
+    if (grpc[0] != '\0') {
+        buffer_printf(env->yaml, "      grpc: {endpoint: \"%s\"}\n", grpc);
+    }
+    buffer_printf(env->yaml, "      http: {endpoint: \"%s\"}\n", http);
 }
 
 static void pipelines_add(struct environment *env)

@@ -74,10 +74,17 @@ static void silence_check(struct runtime *runtime, uint64_t now_ns)
     }
     runtime->silence_said = true;
     if (metrics_sum("otelcol_receiver_accepted_spans") == 0) {
+        struct bytes here = {0};
+        if (runtime->wiring.address_count > 0) {
+            here = runtime->wiring.addresses[runtime->wiring.address_count - 1];
+        }
+        bool all = bytes_start_with(here, BYTES_LITERAL("0.0.0.0"));  // loopback among them
+        char endpoint[160];
+        snprintf(endpoint, sizeof(endpoint), "OTEL_EXPORTER_OTLP_ENDPOINT=http://%s%.*s",
+                 all ? "localhost" : "", BYTES_PRINTF(bytes_slice(here, all ? 7 : 0, SIZE_MAX)));
         log_line(LOG_INFO, "service",
-                 "no span in 60 s: point the agent here with "
-                 "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 "
-                 "(gRPC: http://localhost:4317) and make sure that its SDK exports traces");
+                 "no span in 60 s: point the agent here and make sure that its SDK exports traces",
+                 LOG_TEXT("set_at_the_agent", endpoint));
     }
 }
 
@@ -175,10 +182,15 @@ static void start_lines(struct runtime *runtime)
         return;
     }
     for (size_t i = 0; i < runtime->settings->exporters.count; i++) {
-        if (runtime->settings->exporters.items[i].used) {
-            log_line(LOG_INFO, "service", "forwarding to",
-                     LOG_TEXT("exporter", runtime->settings->exporters.items[i].id));
+        const struct exporter_slot *slot = &runtime->wiring.exporters[i];
+        const struct exporter *exporter = atomic_load(&slot->exporter);
+        struct exporter_status status = {0};
+        if (exporter == NULL) {
+            continue;  // not used, or degraded: that has been said
         }
+        slot->ops->status(exporter, &status);
+        log_line(LOG_INFO, "service", "forwarding to", LOG_TEXT("exporter", slot->id),
+                 LOG_TEXT("endpoint", status.destination));
     }
     if (evaluation != NULL) {
         budget_line(evaluation);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "processor/evaluation.h"
 
 enum { KIND_RECEIVERS, KIND_PROCESSORS, KIND_EXPORTERS };
 
@@ -158,11 +159,23 @@ static enum result out_emit(void *arg, struct shard *shard, struct processor *pr
                          item_count, (int)shard_index(shard));
 }
 
-// One shard serves four CPUs: assembling costs a tenth of what moving the bytes does.
+// As many as the evaluation that asks for most; one assembles what several receivers take in.
+static size_t shards_wanted(const struct wiring *wiring)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < wiring->settings->processors.count; i++) {
+        const struct processor *processor = wiring->processors[i].processor;
+        if (processor != NULL && processor_is_evaluation(processor) &&
+            evaluation_shards(processor) > count) {
+            count = evaluation_shards(processor);
+        }
+    }
+    return count < PIPELINE_SHARDS_MAX ? count : PIPELINE_SHARDS_MAX;
+}
+
 static void shards_build(struct wiring *wiring)
 {
-    size_t count = 1 + (wiring->processors_max - 1) / 4;
-    wiring->shard_count = count > PIPELINE_SHARDS_MAX ? PIPELINE_SHARDS_MAX : count;
+    wiring->shard_count = shards_wanted(wiring);
     struct processor *sharded[SETTINGS_COMPONENTS_MAX];
     const struct processor_ops *ops[SETTINGS_COMPONENTS_MAX];
     size_t sharded_count = 0;

@@ -49,8 +49,11 @@ static void check_port(struct bytes endpoint, const char *what, bool running)
     while (colon > 0 && endpoint.ptr[colon - 1] != ':') {
         colon--;
     }
-    snprintf(host, sizeof(host), "%.*s", colon > 0 ? (int)colon - 1 : 0,
-             (const char *)endpoint.ptr);
+    struct bytes name = bytes_slice(endpoint, 0, colon > 0 ? colon - 1 : 0);
+    if (bytes_start_with(name, BYTES_LITERAL("[")) && bytes_end_with(name, BYTES_LITERAL("]"))) {
+        name = bytes_slice(name, 1, name.len - 2);
+    }
+    snprintf(host, sizeof(host), "%.*s", BYTES_PRINTF(name));
     const char *port = (const char *)endpoint.ptr + colon;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     if (getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found) != 0) {

@@ -92,6 +92,11 @@ static void what_a_backend_refuses_for_good_is_dropped_and_named(void **state)
     buffer_fini(&request);
 }
 
+static bool limiter_has_counted(void *arg)
+{
+    return harness_metric(arg, "otelcol_processor_memory_limiter_refused_spans", "") == 1;
+}
+
 static void memory_limiter_refuses_at_the_door(void **state)
 {
     struct harness *harness = *state;
@@ -107,8 +112,7 @@ static void memory_limiter_refuses_at_the_door(void **state)
         harness_post(harness, "/v1/traces", "application/x-protobuf", NULL, buffer_view(&request));
     assert_int_equal(reply.status, 503);
     assert_true(reply.has_retry_after);
-    assert_true(harness_metric(harness, "otelcol_processor_memory_limiter_refused_spans", "") ==
-                1);
+    harness_wait(harness, limiter_has_counted, harness, HARNESS_PATIENCE_S, "the limiter's count");
     assert_int_equal(harness_get(harness, harness->health_port, "/").status, 200);
     harness_stop(harness);
     assert_int_equal(backend_items(backend, SIGNAL_TRACES), 0);

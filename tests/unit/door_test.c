@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Admission: all or nothing, for the whole way, and what the client is told.
+//
+// The door: what is admitted, what is refused, and that a refusal leaves nothing reserved.
+
 #include "service/door.h"
 
 #include <setjmp.h>
@@ -10,244 +12,255 @@
 
 #include <cmocka.h>
 
-#include "base/log.h"
-#include "tests/unit/pipeline_rig.h"
+#include "tests/unit/pipeline_stage.h"
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define ROOM ((size_t)1 << 20)
 
-struct stage {
-    struct rig_exporter one, two;
-    struct pipeline first, second;
-    struct door door;
+static struct stage stage;
+
+static int open_one(void **state)
+{
+    (void)state;
+    stage_open(&stage, 1, 64);
+    stage.pipeline.chain[stage.pipeline.chain_count++] = stage.sharded;
+    return 0;
+}
+
+static int open_two(void **state)
+{
+    (void)state;
+    stage_open(&stage, 2, 64);
+    stage.pipeline.chain[stage.pipeline.chain_count++] = stage.sharded;
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    stage_close(&stage);  // checks that nothing stays reserved
+    return 0;
+}
+
+static void what_nobody_wants_goes_whole_to_every_exporter(void **state)
+{
+    (void)state;
     struct offer_reply reply;
-};
-
-static int setup(void **state)
-{
-    static struct stage stage;
-    memset(&stage, 0, sizeof(stage));
-    rig_exporter_init(&stage.one, "one", ROOM);
-    rig_exporter_init(&stage.two, "two", ROOM);
-    rig_pipeline_init(&stage.first, (struct rig_exporter *const[]){&stage.one, NULL});
-    rig_pipeline_init(&stage.second, (struct rig_exporter *const[]){&stage.two, NULL});
-    door_init(&stage.door);
-    stage.door.pipelines[stage.door.count++] = &stage.first;
-    *state = &stage;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct stage *stage = *state;
-    assert_int_equal(stage->one.reserved_bytes, 0);  // whatever happened
-    assert_int_equal(stage->two.reserved_bytes, 0);
-    rig_exporter_fini(&stage->one);
-    rig_exporter_fini(&stage->two);
-    return 0;
-}
-
-static enum result offer(struct stage *stage, const char *const *names)
-{
-    struct batch *batch = rig_batch(names);
-    enum result result = stage->door.sink.offer(&stage->door.sink, &batch, &stage->reply);
-    assert_null(batch);
-    return result;
-}
-
-static void request_without_processors_leaves_as_it_came(void **state)
-{
-    struct stage *stage = *state;
-    struct buffer request;
-    buffer_init(&request, ROOM);
-    rig_spans(&request, NAMES("a", "b", "c"));
-    assert_int_equal(offer(stage, NAMES("a", "b", "c")), RESULT_OK);
-    assert_true(bytes_equal(buffer_view(&stage->one.kept), buffer_view(&request)));
-    assert_int_equal(stage->one.pushes, 1);
-    assert_int_equal(stage->reply.rejected_count, 0);
-    assert_string_equal(stage->reply.message, "");
-    buffer_fini(&request);
-}
-
-static void bad_span_is_left_out_and_named(void **state)
-{
-    struct stage *stage = *state;
-    assert_int_equal(offer(stage, NAMES("a", "bad id", "c")), RESULT_OK);
-    assert_int_equal(stage->reply.rejected_count, 1);
-    assert_non_null(strstr(stage->reply.message, "1 of 3 spans left out"));
-    assert_non_null(strstr(stage->reply.message, "bad id"));
-    assert_int_equal(rig_exporter_spans(&stage->one), 2);
-}
-
-static void request_of_bad_spans_alone_is_answered_and_not_forwarded(void **state)
-{
-    struct stage *stage = *state;
-    assert_int_equal(offer(stage, NAMES("bad one", "bad two")), RESULT_OK);
-    assert_int_equal(stage->reply.rejected_count, 2);
-    assert_int_equal(stage->one.pushes, 0);
-    assert_int_equal(stage->one.reservations, stage->one.releases);
-}
-
-static void empty_request_is_answered_and_not_forwarded(void **state)
-{
-    struct stage *stage = *state;
-    struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_NONE, 1);
-    assert_int_equal(stage->door.sink.offer(&stage->door.sink, &batch, &stage->reply), RESULT_OK);
-    assert_int_equal(stage->one.pushes, 0);
-}
-
-static void malformed_request_is_rejected_before_anything_is_reserved(void **state)
-{
-    struct stage *stage = *state;
-    struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_LITERAL("\x0a\x7f\x01"), 1);
-    assert_int_equal(stage->door.sink.offer(&stage->door.sink, &batch, &stage->reply),
-                     RESULT_REJECT);
-    assert_non_null(strstr(stage->reply.message, "malformed request at byte"));
-    assert_int_equal(stage->one.reservations, 0);
-}
-
-static void full_queue_of_the_only_exporter_sheds_with_a_time(void **state)
-{
-    struct stage *stage = *state;
-    stage->one.room_bytes = 10;
-    assert_int_equal(offer(stage, NAMES("a")), RESULT_SHED);
-    assert_true(stage->reply.retry_after_s > 0);
-    assert_non_null(strstr(stage->reply.message, "one: sending queue is full"));
-}
-
-static void exporter_that_is_not_there_is_to_be_retried_with_its_reason(void **state)
-{
-    struct stage *stage = *state;
-    atomic_store(&stage->one.slot.exporter, NULL);
-    snprintf(stage->one.slot.why, sizeof(stage->one.slot.why), "no such certificate");
-    assert_int_equal(offer(stage, NAMES("a")), RESULT_RETRY);
-    assert_non_null(strstr(stage->reply.message, "no such certificate"));
-    assert_true(stage->reply.retry_after_s > 0);
-}
-
-static void pipeline_without_exporters_never_says_ok(void **state)
-{
-    struct stage *stage = *state;
-    stage->first.exporter_count = 0;
-    assert_int_equal(offer(stage, NAMES("a")), RESULT_RETRY);
-    assert_non_null(strstr(stage->reply.message, "the rig says so"));
-}
-
-static void full_exporter_beside_another_misses_the_request_alone(void **state)
-{
-    struct stage *stage = *state;
-    stage->first.exporters[stage->first.exporter_count++] = &stage->two.slot;
-    stage->two.room_bytes = 0;
-    assert_int_equal(offer(stage, NAMES("a")), RESULT_OK);
-    assert_int_equal(stage->one.pushes, 1);
-    assert_int_equal(stage->two.pushes, 0);
-    assert_string_equal(stage->reply.message, "");
-}
-
-static void full_exporter_that_insists_refuses_for_all(void **state)
-{
-    struct stage *stage = *state;
-    stage->first.exporters[stage->first.exporter_count++] = &stage->two.slot;
-    stage->two.room_bytes = 0;
-    stage->two.insists = true;
-    assert_int_equal(offer(stage, NAMES("a")), RESULT_SHED);
-    assert_int_equal(stage->one.pushes, 0);
-    assert_int_equal(stage->one.releases, 1);
-}
-
-static void every_pipeline_of_the_door_gets_the_request(void **state)
-{
-    struct stage *stage = *state;
-    stage->door.pipelines[stage->door.count++] = &stage->second;
-    assert_int_equal(offer(stage, NAMES("a", "b")), RESULT_OK);
-    assert_int_equal(rig_exporter_spans(&stage->one), 2);
-    assert_int_equal(rig_exporter_spans(&stage->two), 2);
-}
-
-static void pipeline_that_refuses_undoes_what_the_others_had_reserved(void **state)
-{
-    struct stage *stage = *state;
-    stage->door.pipelines[stage->door.count++] = &stage->second;
-    stage->two.room_bytes = 0;
-    assert_int_equal(offer(stage, NAMES("a")), RESULT_SHED);
-    assert_int_equal(stage->one.reservations, 1);
-    assert_int_equal(stage->one.releases, 1);
-    assert_int_equal(stage->one.pushes, 0);
-}
-
-static void taken_spans_wait_for_the_shard_and_the_rest_goes_on_at_once(void **state)
-{
-    struct stage *stage = *state;
-    struct rig_processor taker;
-    struct shard *shard;
-    rig_processor_add(&stage->first, &taker, RIG_TAKE);
-    rig_shard_new(&stage->first, &shard);
-    assert_int_equal(offer(stage, NAMES("a", "taken", "bad", "b")), RESULT_OK);
-    assert_int_equal(stage->reply.rejected_count, 1);
-    assert_int_equal(rig_exporter_spans(&stage->one), 2);
-    assert_true(stage->one.reserved_bytes > 0);
-    shard_turn(shard, 2);
-    assert_int_equal(taker.taken, 1);
-    assert_int_equal(rig_exporter_spans(&stage->one), 3);
-    shard_free(&shard);
-}
-
-static void looked_at_spans_go_on_and_are_seen(void **state)
-{
-    struct stage *stage = *state;
-    struct rig_processor looker;
-    struct shard *shard;
-    rig_processor_add(&stage->first, &looker, RIG_LOOK);
-    rig_shard_new(&stage->first, &shard);
-    assert_int_equal(offer(stage, NAMES("a", "bad", "b")), RESULT_OK);
-    assert_int_equal(rig_exporter_spans(&stage->one), 2);
-    shard_turn(shard, 2);
-    assert_int_equal(looker.looked, 2);
-    assert_int_equal(looker.taken, 0);
-    shard_free(&shard);
-}
-
-static void request_of_more_spans_than_the_plan_holds_by_itself_is_sorted_too(void **state)
-{
-    struct stage *stage = *state;
-    struct rig_processor taker;
-    struct shard *shard;
-    const char *names[251] = {NULL};
-    for (size_t i = 0; i < 250; i++) {
-        names[i] = i % 5 == 4 ? "b" : "taken";
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "b")), &reply), RESULT_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(stage.fakes[i].pushes, 1);
+        assert_int_equal(stage.fakes[i].items, 2);
+        assert_true(stage_has(&stage, i, "a") && stage_has(&stage, i, "b"));
     }
-    rig_processor_add(&stage->first, &taker, RIG_TAKE);
-    rig_shard_new(&stage->first, &shard);
-    stage->one.room_bytes = (size_t)16 << 20;
-    assert_int_equal(offer(stage, names), RESULT_OK);
-    assert_int_equal(rig_exporter_spans(&stage->one), 50);
-    shard_turn(shard, 2);
-    assert_int_equal(taker.taken, 200);
-    assert_int_equal(rig_exporter_spans(&stage->one), 250);
-    shard_free(&shard);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+static void taken_span_waits_and_the_rest_goes_at_once(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1", "b")), &reply), RESULT_OK);
+    assert_true(stage_has(&stage, 0, "a") && stage_has(&stage, 0, "b"));
+    assert_false(stage_has(&stage, 0, "t1"));
+    stage_turn(&stage);
+    assert_int_equal(stage.taken, 1);
+    assert_true(stage.fakes[0].reserved >= PIPELINE_TARGET_BYTES);
+    stage_pass_held(&stage);
+    assert_true(stage_has(&stage, 0, "t1"));
+    assert_int_equal(stage.fakes[0].items, 3);
+}
+
+static void looked_at_spans_go_at_once_and_are_seen(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("l1", "l2")), &reply), RESULT_OK);
+    assert_int_equal(stage.fakes[0].items, 2);
+    stage_turn(&stage);
+    assert_int_equal(stage.looked, 2);
+    assert_int_equal(stage.taken, 0);
+}
+
+static void request_of_taken_spans_only_leaves_nothing_to_push(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("t1", "t2")), &reply), RESULT_OK);
+    assert_int_equal(stage.fakes[0].pushes, 0);
+    stage_turn(&stage);
+    assert_int_equal(stage.taken, 2);
+}
+
+static void compressed_request_waits_as_a_whole(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    struct batch *batch = stage_request(NAMES("a", "t1", "l1"));
+    batch->packed = BYTES_LITERAL("as it came");
+    assert_int_equal(stage_offer(&stage, batch, &reply), RESULT_OK);
+    assert_int_equal(stage.fakes[0].pushes, 0);
+    stage_turn(&stage);
+    assert_int_equal(stage.took_whole, 1);
+    stage_pass_held(&stage);
+    assert_int_equal(stage.fakes[0].items, 3);
+}
+
+static void faulty_span_is_left_out_and_named(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "!bad", "t1")), &reply),
+                     RESULT_OK);
+    assert_int_equal(reply.rejected_count, 1);
+    assert_non_null(strstr(reply.message, "!bad"));
+    assert_true(stage_has(&stage, 0, "a"));
+    stage_turn(&stage);
+    stage_pass_held(&stage);
+    assert_true(stage_has(&stage, 0, "t1"));
+    assert_false(stage_has(&stage, 0, "!bad"));
+}
+
+static void request_of_faulty_spans_only_forwards_nothing(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("!x", "!y")), &reply), RESULT_OK);
+    assert_int_equal(reply.rejected_count, 2);
+    assert_int_equal(stage.fakes[0].pushes, 0);
+}
+
+static void request_that_cannot_be_framed_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_LITERAL("\x0a\x7f"), 0);
+    assert_int_equal(stage_offer(&stage, batch, &reply), RESULT_REJECT);
+    assert_non_null(strstr(reply.message, "at byte"));
+}
+
+static void full_only_exporter_refuses_with_a_time_to_retry(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    stage.fakes[0].capacity = 10;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1")), &reply), RESULT_SHED);
+    assert_true(reply.retry_after_s > 0);
+    assert_non_null(strstr(reply.message, "first"));
+}
+
+static void full_exporter_misses_alone_when_another_has_room(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    stage.fakes[1].capacity = 10;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1")), &reply), RESULT_OK);
+    stage_turn(&stage);
+    stage_pass_held(&stage);
+    assert_int_equal(stage.fakes[0].items, 2);
+    assert_int_equal(stage.fakes[1].items, 0);
+}
+
+static void exporter_that_blocks_on_overflow_refuses_for_all(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    stage.fakes[1].capacity = 10;
+    stage.fakes[1].blocks = true;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a")), &reply), RESULT_SHED);
+    assert_int_equal(stage.fakes[0].pushes, 0);
+}
+
+static void broken_only_exporter_answers_with_its_reason(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    struct exporter *exporter = atomic_load(&stage.slots[0].exporter);
+    atomic_store(&stage.slots[0].exporter, NULL);
+    (void)snprintf(stage.slots[0].why, sizeof(stage.slots[0].why), "certificate not found");
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a")), &reply), RESULT_RETRY);
+    assert_non_null(strstr(reply.message, "certificate not found"));
+    atomic_store(&stage.slots[0].exporter, exporter);
+}
+
+static void full_shard_refuses_before_anything_is_kept(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    stage_close(&stage);
+    stage_open(&stage, 1, 2);
+    stage.pipeline.chain[stage.pipeline.chain_count++] = stage.sharded;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("t1", "l1")), &reply), RESULT_OK);
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("t2")), &reply), RESULT_SHED);
+    assert_true(reply.retry_after_s > 0);
+    stage_turn(&stage);
+    assert_int_equal(stage.taken, 1);
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("t3")), &reply), RESULT_OK);
+}
+
+static void second_pipeline_that_refuses_undoes_the_first(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    struct pipeline other;
+    pipeline_init(&other);
+    other.id = "traces/2";
+    other.exporters[other.exporter_count++] = &stage.slots[1];
+    stage.pipeline.exporter_count = 1;
+    stage.door.pipelines[stage.door.count++] = &other;
+    stage.fakes[1].capacity = 10;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1")), &reply), RESULT_SHED);
+    assert_int_equal(stage.fakes[0].pushes, 0);
+    assert_int_equal(stage.fakes[0].reserved, 0);
+    stage.fakes[1].capacity = SIZE_MAX;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a")), &reply), RESULT_OK);
+    assert_int_equal(stage.fakes[0].items, 1);
+    assert_int_equal(stage.fakes[1].items, 1);
+    stage.pipeline.exporter_count = 2;
+}
+
+static void thousand_spans_find_their_ways(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    const char *names[1001] = {NULL};
+    for (size_t i = 0; i < 1000; i++) {
+        names[i] = i % 100 == 7 ? "t" : i % 100 == 9 ? "!bad" : "a";
+    }
+    assert_int_equal(stage_offer(&stage, stage_request(names), &reply), RESULT_OK);
+    assert_int_equal(reply.rejected_count, 10);
+    assert_int_equal(stage.fakes[0].items, 980);
+    stage_turn(&stage);
+    assert_int_equal(stage.taken, 10);
+}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(request_without_processors_leaves_as_it_came),
-        TEST(bad_span_is_left_out_and_named),
-        TEST(request_of_bad_spans_alone_is_answered_and_not_forwarded),
-        TEST(empty_request_is_answered_and_not_forwarded),
-        TEST(malformed_request_is_rejected_before_anything_is_reserved),
-        TEST(full_queue_of_the_only_exporter_sheds_with_a_time),
-        TEST(exporter_that_is_not_there_is_to_be_retried_with_its_reason),
-        TEST(pipeline_without_exporters_never_says_ok),
-        TEST(full_exporter_beside_another_misses_the_request_alone),
-        TEST(full_exporter_that_insists_refuses_for_all),
-        TEST(every_pipeline_of_the_door_gets_the_request),
-        TEST(pipeline_that_refuses_undoes_what_the_others_had_reserved),
-        TEST(taken_spans_wait_for_the_shard_and_the_rest_goes_on_at_once),
-        TEST(looked_at_spans_go_on_and_are_seen),
-        TEST(request_of_more_spans_than_the_plan_holds_by_itself_is_sorted_too),
+        cmocka_unit_test_setup_teardown(what_nobody_wants_goes_whole_to_every_exporter, open_two,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(taken_span_waits_and_the_rest_goes_at_once, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(looked_at_spans_go_at_once_and_are_seen, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(request_of_taken_spans_only_leaves_nothing_to_push,
+                                        open_one, close_all),
+        cmocka_unit_test_setup_teardown(compressed_request_waits_as_a_whole, open_one, close_all),
+        cmocka_unit_test_setup_teardown(faulty_span_is_left_out_and_named, open_one, close_all),
+        cmocka_unit_test_setup_teardown(request_of_faulty_spans_only_forwards_nothing, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(request_that_cannot_be_framed_is_refused_with_its_place,
+                                        open_one, close_all),
+        cmocka_unit_test_setup_teardown(full_only_exporter_refuses_with_a_time_to_retry, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(full_exporter_misses_alone_when_another_has_room, open_two,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(exporter_that_blocks_on_overflow_refuses_for_all, open_two,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(broken_only_exporter_answers_with_its_reason, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(full_shard_refuses_before_anything_is_kept, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(second_pipeline_that_refuses_undoes_the_first, open_two,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(thousand_spans_find_their_ways, open_one, close_all),
     };
-    log_configure(LOG_ERROR, LOG_CONSOLE, 2);
-    return cmocka_run_group_tests_name("door", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,8 @@ static void load(struct loaded *loaded, const char *yaml)
     option_bind(evaluation_options, config_get(config_root(loaded->config), "evaluation"),
                 "processors::evaluation", &loaded->options, sizeof(loaded->options),
                 &loaded->memory, &errors);
-    evaluation_plan_init(&loaded->plan, &loaded->options, "processors::evaluation", &errors);
+    evaluation_plan_init(&loaded->plan, &loaded->options, "processors::evaluation",
+                         NULL, &errors);
     loaded->error_count = errors.count;
     buffer_fini(&text);
 }

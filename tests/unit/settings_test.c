@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
+
 static struct config *config;
 static struct settings *settings;
 static struct buffer faults, warnings;
@@ -238,6 +240,30 @@ static void every_component_is_documented(void **state)
     buffer_fini(&out);
 }
 
+// docs/CONFIG.md is `sidejudge components --markdown` of a build without test components.
+static void page_of_all_keys_is_the_one_in_docs(void **state)
+{
+    (void)state;
+    struct buffer out, page;
+    buffer_init(&out, (size_t)1 << 20);
+    buffer_init(&page, (size_t)1 << 20);
+    settings_document(&out);
+    assert_int_equal(file_read(SIDEJUDGE_FIXTURES "/../../docs/CONFIG.md", &page), RESULT_OK);
+    struct bytes made = buffer_view(&out), kept = buffer_view(&page);
+    size_t test_from = bytes_find(made, BYTES_LITERAL("### sidejudge_test"), 0);
+    size_t test_end = bytes_find(made, BYTES_LITERAL("\n## "), test_from);
+    if (test_from == SIZE_MAX) {
+        assert_true(bytes_equal(made, kept));
+    } else {
+        struct bytes head = bytes_slice(made, 0, test_from);
+        struct bytes tail = bytes_slice(made, test_end, SIZE_MAX);
+        assert_true(bytes_start_with(kept, bytes_trim(head)));
+        assert_true(bytes_end_with(kept, tail));
+    }
+    buffer_fini(&out);
+    buffer_fini(&page);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, forget)
@@ -260,6 +286,7 @@ int main(void)
         TEST(health_check_acts_when_the_service_names_it),
         TEST(storage_extension_is_not_part_of_this_build),
         TEST(every_component_is_documented),
+        TEST(page_of_all_keys_is_the_one_in_docs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
