@@ -126,8 +126,8 @@ static enum result evaluation_create(const struct component_env *env, const void
     uint64_t now_ns = clock_mono_ns();
     atomic_store(&evaluation->now_ns, now_ns);
     evaluation_metrics_init(&evaluation->metrics);
-    evaluation->baseline = baseline_new(evaluation->plan.sampling.baseline_auto,
-                                        evaluation->plan.sampling.baseline);
+    evaluation->baseline =
+        baseline_new(evaluation->plan.sampling.baseline_auto, evaluation->plan.sampling.baseline);
     evaluation->ledger = ledger_new(&evaluation->plan.sampling, LEDGER_ROWS_MAX, LEDGER_BYTES_MAX);
     evaluation->services = learned_services_new(LEARNED_AGE_NS);
     judges_open(evaluation, now_ns);

@@ -477,7 +477,6 @@ void evaluation_plan_fini(struct evaluation_plan *plan)
 void evaluation_validate(const void *config, const struct config_node *node, const char *path,
                          struct option_errors *errors)
 {
-    (void)node;
     const struct evaluation_config *own = config;
     struct evaluation_plan *plan = malloc(sizeof(*plan));
     CHECK(plan);

@@ -45,9 +45,11 @@ struct evaluation_plan {  // resolved; immutable after start
     struct evaluator_set evaluators;
     struct sampling sampling;
 };
-// Resolves; errors name their place. On errors the plan may be finished but not used.
+// Resolves; errors name their place, which is under `node`, the processor's section (borrowed; may
+// be NULL). On errors the plan may be finished but not used.
 void evaluation_plan_init(struct evaluation_plan *plan, const struct evaluation_config *config,
-                          const char *path, struct option_errors *errors);
+                          const char *path, const struct config_node *node,
+                          struct option_errors *errors);
 void evaluation_plan_fini(struct evaluation_plan *plan);
 // component_kind.validate
 void evaluation_validate(const void *config, const struct config_node *node, const char *path,

@@ -37,10 +37,10 @@ void redactor_free(struct redactor *redactor)
     free(redactor);
 }
 
-struct token {            // a run of letters, digits, _ and -, and what follows
-    struct bytes text;    // from its first byte to the end of all
-    size_t len;           // of the run
-    uint8_t kinds;        // of its characters
+struct token {          // a run of letters, digits, _ and -, and what follows
+    struct bytes text;  // from its first byte to the end of all
+    size_t len;         // of the run
+
     bool follows_number;  // a digit and a blank stand before it
     bool number_goes_on;  // stands behind a digit and a dot
     bool run_goes_on;     // stands behind a character of such a run or one of + / =
@@ -426,7 +426,9 @@ static bool match_known_key(const struct token *token, struct finding *finding)
                 {"xai-", 30},        {"pypi-", 30},    {"dop_v1_", 30},
                 {"shpat_", 30},      {"ya29.", 30},    {"SG.", 30},
                 {"r8_", 30},         {"sbp_", 30},     {"AGE-SECRET-KEY-", 40}};
-    if (token->len < 16 && at(token->text, token->len) != '.') {
+    bool may_be_dotted =
+        at(token->text, token->len) == '.' && is_token(at(token->text, token->len + 1));
+    if (token->len < 16 && !may_be_dotted) {
         return false;
     }
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -686,7 +688,7 @@ static bool match_number(const struct token *token, struct finding *finding, con
 
 // Most tokens of prose: short, of letters only, nothing behind them that matters to any matcher,
 // and with another first letter than the keywords that a blank may follow.
-static bool is_plain_word(const struct token *token)
+static bool is_plain_word(struct bytes text, size_t i, size_t end, uint8_t all)
 {
     static const bool matters[256] = {
         ['@'] = true, ['.'] = true,  ['+'] = true,  ['%'] = true, [':'] = true, ['='] = true,
@@ -694,17 +696,15 @@ static bool is_plain_word(const struct token *token)
     static const bool begins[256] = {
         ['p'] = true, ['b'] = true, ['t'] = true, ['m'] = true, ['c'] = true,
         ['f'] = true, ['w'] = true, ['v'] = true, ['r'] = true};
-    return (token->kinds & (KIND_DIGIT | KIND_JOIN)) == 0 && token->len > 0 && token->len < 16 &&
-           !matters[at(token->text, token->len)] && !begins[token->text.ptr[0] | 0x20];
+    bool is_end_of_sentence = at(text, end) == '.' && !is_token(at(text, end + 1));
+    return (all & (KIND_DIGIT | KIND_JOIN)) == 0 && end > i && end - i < 16 &&
+           (!matters[at(text, end)] || is_end_of_sentence) && !begins[text.ptr[i] | 0x20];
 }
 
 // Tries what may begin with this token.
 static bool token_match(const struct token *token, struct finding *finding, const char **mask)
 {
     uint8_t first = at(token->text, 0);
-    if (is_plain_word(token)) {
-        return false;
-    }
     *mask = "[SECRET]";
     if (first == '-') {
         return match_key_block(token, finding);
@@ -753,13 +753,10 @@ static size_t token_begin(struct bytes text, size_t i)
     return i;
 }
 
-static struct token token_at(struct bytes text, size_t i)
+static struct token token_at(struct bytes text, size_t i, size_t end)
 {
-    struct token token = {.text = bytes_slice(text, i, SIZE_MAX)};
+    struct token token = {.text = bytes_slice(text, i, SIZE_MAX), .len = end - i};
     uint8_t before = i > 0 ? text.ptr[i - 1] : ' ';
-    for (uint8_t kind; (kind = kinds[at(token.text, token.len)]) != 0; token.len++) {
-        token.kinds |= kind;
-    }
     bool behind_digit = i > 1 && is_digit(text.ptr[i - 2]);
     token.number_goes_on = behind_digit && before == '.';
     token.follows_number = behind_digit && before == ' ';
@@ -777,11 +774,21 @@ unsigned redact(struct redactor *redactor, struct bytes text, struct buffer *out
     unsigned masks = 0;
     size_t copied = 0, i = token_begin(text, 0);
     while (i < text.len) {
-        struct token token = token_at(text, i);
+        size_t end = i;
+        uint8_t all = 0;
+        for (; end < text.len && is_token(text.ptr[end]); end++) {
+            all |= kinds[text.ptr[end]];
+        }
+        struct token token;
         struct finding finding;
         const char *mask;
-        if (!token_match(&token, &finding, &mask)) {
-            i = token_begin(text, i + (token.len > 0 ? token.len : 1));
+        bool found = false;
+        if (!is_plain_word(text, i, end, all)) {
+            token = token_at(text, i, end);
+            found = token_match(&token, &finding, &mask);
+        }
+        if (!found) {
+            i = token_begin(text, end > i ? end : i + 1);
             continue;
         }
         CHECK(finding.keep + finding.mask > 0);

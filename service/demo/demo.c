@@ -61,8 +61,8 @@ static void scene_green(const struct demo *demo)
         demo_cell(screen, trace->all_green ? INK_GREEN : INK_RED,
                   bytes_from_text(trace->all_green ? "  OK" : "  ERROR"), 7);
         demo_cell(screen, INK_CYAN, trace->service, 16);
-        demo_cell(screen, INK_PLAIN, trace->question, screen->width - 33);
-        printf("  %u spans\n", trace->span_count);
+        demo_cell(screen, INK_PLAIN, trace->question, screen->width - 34);
+        printf("  %2u spans\n", trace->span_count);
         spans += trace->span_count;
     }
     demo_say(screen, INK_DIM,
@@ -321,8 +321,11 @@ static bool scene_choosing(struct demo *demo)
     for (unsigned i = 0; i < DECISION_COUNT; i++) {
         uint64_t n = ledger_count(ledger, (enum decision)i);
         if (n > 0) {
-            printf("  %6" PRIu64 "  %-14s %s\n", n, decision_label((enum decision)i),
-                   decision_text((enum decision)i));
+            char label[64];
+            snprintf(label, sizeof(label), "  %6" PRIu64 "  %-14s ", n,
+                     decision_label((enum decision)i));
+            demo_wrap(&demo->screen, INK_PLAIN, label,
+                      bytes_from_text(decision_text((enum decision)i)));
         }
     }
     explain_show(demo, stage, trace_ids, count);
@@ -407,18 +410,22 @@ static bool scene_stopped(struct demo *demo)
 static void scene_yours(const struct demo *demo)
 {
     demo_title(&demo->screen, 6, "This, with your own agent");
-    demo_say(&demo->screen, INK_PLAIN,
-             "  export SIDEJUDGE_JUDGE=anthropic/claude-haiku-4-5 ANTHROPIC_API_KEY=...     # or "
-             "leave it out: no judge, no cost\n"
-             "  export LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=...                       # or "
-             "PHOENIX_COLLECTOR_ENDPOINT=...\n"
-             "  build/release/sidejudge                                                      # "
-             "listens on localhost:4317 and :4318\n");
-    demo_say(&demo->screen, INK_PLAIN,
-             "  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python your_agent.py       # the "
-             "only change at the agent\n"
-             "  build/release/sidejudge status                                               # "
-             "what was graded, what was not, why\n");
+    static const struct {
+        const char *comment, *line;
+    } steps[] = {
+        {"# a judge; leave it out: no judge, no cost",
+         "export SIDEJUDGE_JUDGE=anthropic/claude-haiku-4-5 ANTHROPIC_API_KEY=..."},
+        {"# where everything goes; or PHOENIX_COLLECTOR_ENDPOINT=...",
+         "export LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=..."},
+        {"# listens on localhost:4317 and :4318", "build/release/sidejudge"},
+        {"# the only change at the agent",
+         "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python your_agent.py"},
+        {"# what was graded, what was not, why", "build/release/sidejudge status"},
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        demo_say(&demo->screen, INK_DIM, "  %s", steps[i].comment);
+        demo_say(&demo->screen, INK_PLAIN, "  %s\n", steps[i].line);
+    }
     demo_say(&demo->screen, INK_DIM,
              "Scores of judges that were not calibrated against people are marked so "
              "(sidejudge.judge.calibrated = false).");

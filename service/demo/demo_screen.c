@@ -75,18 +75,6 @@ void demo_title(const struct demo_screen *screen, unsigned number, const char *t
     fflush(stdout);
 }
 
-void demo_say(const struct demo_screen *screen, enum ink ink, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    ink_begin(screen, ink);
-    vprintf(format, args);
-    ink_end(screen, ink);
-    printf("\n");
-    fflush(stdout);
-    va_end(args);
-}
-
 static bool is_inside_character(uint8_t c)
 {
     return (c & 0xc0) == 0x80;
@@ -139,6 +127,34 @@ void demo_wrap(const struct demo_screen *screen, enum ink ink, const char *label
         text = bytes_trim(bytes_slice(text, end, SIZE_MAX));
         if (text.len > 0) {
             printf("%*s", indent, "");
+        }
+    }
+    fflush(stdout);
+}
+
+// Each line is laid out on its own: what is wider than the screen goes on under its first word.
+void demo_say(const struct demo_screen *screen, enum ink ink, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    struct bytes rest = bytes_from_text(text);
+    for (bool more = true; more;) {
+        size_t end = bytes_find(rest, BYTES_LITERAL("\n"), 0);
+        more = end != SIZE_MAX;
+        struct bytes line = bytes_slice(rest, 0, end);
+        rest = bytes_slice(rest, more ? end + 1 : rest.len, SIZE_MAX);
+        char indent[8];
+        size_t blanks = 0;
+        while (blanks < line.len && blanks + 1 < sizeof(indent) && line.ptr[blanks] == ' ') {
+            blanks++;
+        }
+        snprintf(indent, sizeof(indent), "%*s", (int)blanks, "");
+        demo_wrap(screen, ink, line.len > 0 ? indent : "", bytes_trim(line));
+        if (line.len == 0) {
+            printf("\n");
         }
     }
     fflush(stdout);

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -87,6 +89,18 @@ static void validate_names_references_to_what_is_not_configured(void **state)
                       TEXTS("references receiver \"otlp/2\" which is not configured",
                             "references processor \"p\" which is not configured",
                             "references exporter \"x\" which is not configured", "config.yaml:3:"));
+}
+
+static void validate_names_the_place_of_a_judge_that_is_none(void **state)
+{
+    expect_validation(*state, SOUND "processors:\n  evaluation:\n    judge: clever\n", 1,
+                      TEXTS("\"clever\" is not provider/model", "config.yaml:6:"));
+    expect_validation(*state,
+                      SOUND "processors:\n  evaluation:\n    judge: anthropic/claude-haiku-4-5\n",
+                      1, TEXTS("no API key: set ANTHROPIC_API_KEY", "config.yaml:6:"));
+    expect_validation(*state,
+                      SOUND "processors:\n  evaluation:\n    judge: openai/nobody-knows-me\n", 1,
+                      TEXTS("has no list price here", "config.yaml:6:"));
 }
 
 static void validate_refuses_what_is_not_built_yet(void **state)
@@ -304,6 +318,51 @@ static void unreadable_yaml_ends_the_run(void **state)
     expect(harness, TEXTS("--config", "/nonexistent.yaml"), 1, TEXTS("no such file"));
 }
 
+static void a_port_that_is_taken_ends_a_strict_start_with_its_reason(void **state)
+{
+    struct harness *harness = *state;
+    struct backend *backend = harness_backend(harness);
+    char yaml[512];
+    snprintf(yaml, sizeof(yaml),
+             "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}}\n"
+             "exporters: {debug: }\n"
+             "service: {telemetry: {metrics: {level: none}}, pipelines: {traces: {receivers: "
+             "[otlp], exporters: [debug]}}}\n",
+             backend_port(backend));
+    const char *path = harness_file(harness, "config.yaml", yaml);
+    expect(
+        harness,
+        TEXTS("--strict", "--config", path, "--set=extensions.evaluation_api.endpoint=127.0.0.1:0"),
+        1, TEXTS("Error:", "in use"));
+}
+
+static void an_exporter_that_can_be_started_later_is(void **state)
+{
+    struct harness *harness = *state;
+    struct buffer request;
+    char folder[128], file[160];
+    snprintf(folder, sizeof(folder), "%s/later", harness->folder);
+    snprintf(file, sizeof(file), "%s/out.jsonl", folder);
+    harness_start_yaml(harness,
+                       "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
+                       "exporters: {file: {path: \"%s\"}}\n"
+                       "service: {pipelines: {traces: {receivers: [otlp], exporters: [file]}}}\n",
+                       file);
+    harness_span(&request, 1, "at last");
+    assert_int_equal(
+        harness_post(harness, "/v1/traces", "application/x-protobuf", NULL, buffer_view(&request))
+            .status,
+        503);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    harness_wait_said(harness, "exporter started after all");  // tried every ten seconds
+    harness_send(harness, buffer_view(&request));
+    assert_true(harness_metric(harness, "sidejudge_degraded", "exporters::file") == 0);
+    harness_stop(harness);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(rmdir(folder), 0);
+    buffer_fini(&request);
+}
+
 static void commands_and_flags_that_are_not_there_are_named(void **state)
 {
     struct harness *harness = *state;
@@ -337,6 +396,7 @@ int main(void)
         TEST(validate_names_unknown_component_types_and_what_there_is),
         TEST(validate_says_what_to_do_about_known_components_that_are_not_built),
         TEST(validate_names_references_to_what_is_not_configured),
+        TEST(validate_names_the_place_of_a_judge_that_is_none),
         TEST(validate_refuses_what_is_not_built_yet),
         TEST(validate_refuses_what_cannot_be_read),
         TEST(a_sound_file_validates_silently),
@@ -350,6 +410,8 @@ int main(void)
         TEST(a_pipeline_without_a_sound_exporter_never_acknowledges),
         TEST(strict_makes_every_fault_fatal),
         TEST(unreadable_yaml_ends_the_run),
+        TEST(a_port_that_is_taken_ends_a_strict_start_with_its_reason),
+        TEST(an_exporter_that_can_be_started_later_is),
         TEST(commands_and_flags_that_are_not_there_are_named),
         TEST(version_help_and_components_say_what_this_is),
     };

@@ -302,6 +302,60 @@ static void sigterm_drains_everything_that_was_acknowledged(void **state)
     }
 }
 
+static void sigterm_under_load_drains_what_waits_in_every_stage(void **state)
+{
+    enum { REQUESTS = 60, AGENTS = 50 };
+    struct harness *harness = *state;
+    struct backend *backend = harness_backend(harness);
+    struct buffer requests[REQUESTS];
+    harness_start_with(harness, backend, "evaluation: {hold: 4s}, sidejudge_test: {delay: 400ms}",
+                       "sidejudge_test, evaluation");
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        harness_agents(&requests[i], i * AGENTS, AGENTS);
+        harness_send(harness, buffer_view(&requests[i]));
+    }
+    harness_stop(harness);
+    assert_int_equal(backend_items(backend, SIGNAL_TRACES), REQUESTS * AGENTS);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (i % 20 == 0) {
+            harness_spans_arrived(harness, backend, buffer_view(&requests[i]));
+        }
+        buffer_fini(&requests[i]);
+    }
+}
+
+static void spans_go_out_over_grpc_in_both_encodings(void **state)
+{
+    static const char *const codecs[] = {"none", "gzip"};
+    struct harness *harness = *state;
+    for (size_t c = 0; c < 2; c++) {
+        struct backend *backend = harness_backend(harness);
+        harness_start_yaml(harness,
+                           "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
+                           "processors: {evaluation: {hold: 300ms, completion: {linger: 100ms}}}\n"
+                           "exporters: {otlp_grpc: {endpoint: \"127.0.0.1:%u\", tls: {insecure: "
+                           "true}, compression: %s, headers: {x-scenario: here}}}\n"
+                           "service: {pipelines: {traces: {receivers: [otlp], processors: "
+                           "[evaluation], exporters: [otlp_grpc]}}}\n",
+                           backend_port(backend), codecs[c]);
+        for (unsigned i = 0; i < HARNESS_TRACES; i++) {
+            struct buffer request;
+            harness_trace(i, &request);
+            harness_send(harness, buffer_view(&request));
+            buffer_fini(&request);
+        }
+        harness_stop(harness);
+        for (unsigned i = 0; i < HARNESS_TRACES; i++) {
+            struct buffer request;
+            harness_trace(i, &request);
+            harness_spans_arrived(harness, backend, buffer_view(&request));
+            buffer_fini(&request);
+        }
+        assert_string_equal(backend_header(backend, "x-scenario"), "here");
+        assert_int_equal(backend_packed_requests(backend) > 0, c == 1);
+    }
+}
+
 static void second_sigterm_stops_at_once(void **state)
 {
     struct harness *harness = *state;
@@ -342,8 +396,8 @@ static void own_receiver_as_endpoint_is_refused_by_name(void **state)
     start_in_a_circle(harness, "localhost");
     harness_wait_said(harness, "one of Sidejudge's own listeners");
     harness_span(&request, 1, "has nowhere to go");
-    struct harness_reply reply = harness_post(harness, "/v1/traces", "application/x-protobuf", NULL,
-                                              buffer_view(&request));
+    struct harness_reply reply =
+        harness_post(harness, "/v1/traces", "application/x-protobuf", NULL, buffer_view(&request));
     assert_int_equal(reply.status, 503);
     assert_true(reply.has_retry_after);
     harness_stop(harness);
@@ -428,6 +482,8 @@ int main(void)
         TEST(one_exporter_down_does_not_keep_spans_from_the_other),
         TEST(a_full_queue_refuses_with_503_and_retry_after),
         TEST(sigterm_drains_everything_that_was_acknowledged),
+        TEST(sigterm_under_load_drains_what_waits_in_every_stage),
+        TEST(spans_go_out_over_grpc_in_both_encodings),
         TEST(second_sigterm_stops_at_once),
         TEST(own_receiver_as_endpoint_is_refused_by_name),
         TEST(own_receiver_under_another_name_is_cut_by_the_hop_header),

@@ -243,6 +243,9 @@ static void judged_interaction_is_explained_and_stands_in_status(void **state)
     assert_int_equal(json_parse(buffer_view(&out), &document, NULL), RESULT_OK);
     json_free(&document);
     buffer_fini(&out);
+    harness_wait_items(stage->harness, stage->backend, SIGNAL_LOGS,
+                       backend_items(stage->backend, SIGNAL_LOGS));
+    assert_true(backend_items(stage->backend, SIGNAL_LOGS) > 0);  // gen_ai.evaluation.result
     assert_true(harness_said(stage->harness, "first interaction graded"));
     assert_true(harness_said(stage->harness, id.text));
     harness_stop(stage->harness);

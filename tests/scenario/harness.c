@@ -566,6 +566,36 @@ void harness_span(struct buffer *request, unsigned number, const char *name)
           RESULT_OK);
 }
 
+static void agent_write(struct buffer *json, unsigned number)
+{
+    buffer_printf(json,
+                  "{\"traceId\":\"a9e7a9e7a9e7a9e7a9e7a9e7%08x\",\"spanId\":\"a9e7a9e7%08x\","
+                  "\"name\":\"agent\",\"kind\":1,\"startTimeUnixNano\":\"1795255623854972540\","
+                  "\"endTimeUnixNano\":\"1795255623855293736\",\"attributes\":["
+                  "{\"key\":\"openinference.span.kind\",\"value\":{\"stringValue\":\"AGENT\"}},"
+                  "{\"key\":\"input.value\",\"value\":{\"stringValue\":\"Question %u: how long is "
+                  "delivery?\"}},{\"key\":\"output.value\",\"value\":{\"stringValue\":\"Answer "
+                  "%u: delivery takes two days.\"}}]}",
+                  number, number, number, number);
+}
+
+void harness_agents(struct buffer *request, unsigned number, unsigned count)
+{
+    struct buffer json;
+    char why[256];
+    buffer_init(&json, REQUEST_BYTES_MAX);
+    buffer_init(request, REQUEST_BYTES_MAX);
+    buffer_append_text(&json, "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[");
+    for (unsigned i = 0; i < count; i++) {
+        buffer_append_text(&json, i > 0 ? "," : "");
+        agent_write(&json, number + i);
+    }
+    buffer_append_text(&json, "]}]}]}");
+    CHECK(otlp_json_to_protobuf(SIGNAL_TRACES, buffer_view(&json), request, why, sizeof(why)) ==
+          RESULT_OK);
+    buffer_fini(&json);
+}
+
 struct arriving {
     struct harness *harness;
     const struct backend *backend;

@@ -92,6 +92,8 @@ double harness_metric(struct harness *harness, const char *name, const char *lab
 // A recorded trace as JSON, and as protobuf.
 void harness_trace_json(unsigned index, struct buffer *json);
 void harness_trace(unsigned index, struct buffer *request);
+// `count` agent spans with question and answer, each of a trace of its own, from `number` on.
+void harness_agents(struct buffer *request, unsigned number, unsigned count);
 // One span with a name and ids made of `number`, under a resource "scenario".
 void harness_span(struct buffer *request, unsigned number, const char *name);
 
