@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Option tables as Markdown, for docs/CONFIG.md: one table per component, nested groups and maps
-// as "group::key" rows behind their parent, in the order of the rows. One flat table was chosen
-// over a section for each group: people search for a key, and find its whole path. Bounds are
-// those of the tables, which are ours; what does not fit into a key of 300 bytes is cut. Pure; any
-// thread.
+// as "group::key" rows behind their parent, in the order of the rows; keys without effect in one
+// line behind. One flat table was chosen over a section for each group: people search for a key,
+// and find its whole path. Bounds are those of the tables, which are ours; what does not fit into
+// a key of 300 bytes is cut. Pure; any thread.
 #include "base/option_document.h"
 
 #include <stdio.h>
@@ -30,10 +30,14 @@ static const char *const kind_words[] = {
 void option_document_type(const struct option *row, struct buffer *out)
 {
     buffer_append_text(out, kind_words[row->kind]);
+    bool first = true;
     for (size_t i = 0; row->kind == OPTION_ENUM && row->choices[i] != NULL; i++) {
-        buffer_printf(out, "%s `%s`", i > 0 ? "," : "", row->choices[i]);
+        if (row->choices[i][0] != '\0') {  // the empty choice is "absent", which any key may be
+            buffer_printf(out, "%s `%s`", first ? "" : ",", row->choices[i]);
+            first = false;
+        }
     }
-    if (row->unit != NULL && row->unit[0] != '\0') {
+    if (row->kind != OPTION_DURATION && row->unit != NULL && row->unit[0] != '\0') {
         buffer_printf(out, " (%s)", row->unit);
     }
 }
@@ -77,9 +81,6 @@ static void document_default(const struct option *row, struct buffer *out)
 
 static void document_sentence(const struct option *row, struct buffer *out)
 {
-    if ((row->flags & OPTION_F_IGNORED) != 0) {
-        buffer_append_text(out, "Accepted for compatibility, without effect. ");
-    }
     if ((row->flags & OPTION_F_DEPRECATED) != 0) {
         buffer_append_text(out, "Deprecated. ");
     }
@@ -92,6 +93,9 @@ static void document_sentence(const struct option *row, struct buffer *out)
 static void document_rows(const struct option *rows, const char *prefix, struct buffer *out)
 {
     for (const struct option *row = rows; row->key != NULL; row++) {
+        if ((row->flags & OPTION_F_IGNORED) != 0) {
+            continue;
+        }
         char key[256];
         const char *name = row->key[0] != '\0' ? row->key : "(the value itself)";
         snprintf(key, sizeof key, "%s%s", prefix, name);
@@ -113,6 +117,25 @@ static void document_rows(const struct option *rows, const char *prefix, struct 
     }
 }
 
+// A list behind the table: a row each would hide the keys that do something.
+static void document_ignored(const struct option *rows, const char *prefix, bool *any,
+                             struct buffer *out)
+{
+    for (const struct option *row = rows; row->key != NULL; row++) {
+        if ((row->flags & OPTION_F_IGNORED) != 0) {
+            buffer_printf(out, "%s`%s%s`",
+                          *any ? ", " : "\nAccepted for compatibility, without effect: ", prefix,
+                          row->key);
+            *any = true;
+        } else if (row->rows != NULL && (row->kind == OPTION_GROUP || row->kind == OPTION_MAP)) {
+            char inner[300];
+            const char *below = row->kind == OPTION_MAP ? "::<name>::" : "::";
+            snprintf(inner, sizeof inner, "%.140s%.140s%s", prefix, row->key, below);
+            document_ignored(row->rows, inner, any, out);
+        }
+    }
+}
+
 void option_document(const struct option *rows, const char *path, struct buffer *out)
 {
     buffer_append_text(out, "| Key | Type | Default | Bounds | Meaning |\n");
@@ -120,5 +143,7 @@ void option_document(const struct option *rows, const char *path, struct buffer 
     char prefix[256];
     snprintf(prefix, sizeof prefix, "%s%s", path, path[0] != '\0' ? "::" : "");
     document_rows(rows, prefix, out);
-    buffer_append_byte(out, '\n');
+    bool any = false;
+    document_ignored(rows, prefix, &any, out);
+    buffer_append_text(out, any ? ".\n\n" : "\n");
 }

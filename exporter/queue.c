@@ -95,7 +95,7 @@ const struct option queue_options[] = {
      .kind = OPTION_TEXT,
      .flags = OPTION_F_NULLABLE,
      .offset = offsetof(struct queue_config, storage),
-     .doc = "Not built yet."},
+     .doc = "Not built yet, refused: queues are in memory in this version."},
     {.key = "merge",
      .kind = OPTION_BOOL,
      .fallback = "true",
@@ -116,8 +116,8 @@ void queue_validate(const struct queue_config *config, const struct config_node 
     const struct config_node *own = config_get(node, "sending_queue");
     if (config->storage.len > 0) {
         option_error(errors, path, config_get(own, "storage"),
-                     "not built yet: sending_queue.storage comes with the delivery release; "
-                     "remove the key");
+                     "not built yet: queues are in memory in this version; remove "
+                     "sending_queue.storage");
     }
     if (config->wait_for_result) {
         option_error(errors, path, config_get(own, "wait_for_result"),

@@ -115,7 +115,11 @@ const struct option evaluation_options[] = {
     {.key = "evaluators",
      .kind = OPTION_NODE,
      .offset = AT(evaluators),
-     .doc = "Map of score names to what computes them: {type | judge, rubric, threshold, ...}."},
+     .doc =
+         "What computes each score, by the score's name: {type, threshold} with type (default: the "
+         "name) context_overlap, question_overlap, valid_json (and its `schema`: file:PATH) or "
+         "degenerate; or {judge, rubric, threshold} with rubric (default: the name) faithfulness, "
+         "answer_relevance or file:PATH. Scores below the threshold fail."},
     {.key = "judge",
      .kind = OPTION_TEXT,
      .offset = AT(judge),

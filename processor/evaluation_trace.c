@@ -208,7 +208,7 @@ static uint64_t fragments_decide(struct evaluation_state *state, struct trace *t
         }
         uint64_t due_ns = fragment_due_ns(trace, span, &times);
         if (event != TARGET_EVENT_GIVE_UP && count == TURN_FRAGMENTS_MAX) {
-            return now_ns;  // the rest in the next turn
+            return now_ns + NS_PER_MS;  // the rest in the next turn
         }
         if (due_ns <= now_ns || event == TARGET_EVENT_GIVE_UP) {
             count++;
@@ -273,7 +273,7 @@ static void trace_due(struct timer *timer, void *arg, uint64_t now_ns)
         state->due_count = 0;
     }
     if (state->due_count++ >= TURN_TRACES_MAX) {
-        timers_set(state->env->timers, timer, now_ns);
+        timers_set(state->env->timers, timer, now_ns + NS_PER_MS);
         return;
     }
     trace_work(state, trace, TARGET_EVENT_COMPLETE, now_ns);

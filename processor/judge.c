@@ -30,6 +30,7 @@
 #define BREAKER_OPEN_MAX_NS (60 * NS_PER_S)
 #define RETRY_FIRST_NS (250 * NS_PER_MS)
 #define BYTES_PER_TOKEN 4.0
+#define USAGE_FRAME_TOKENS 4096  // what an API adds to a prompt by itself
 #define OUTPUT_TOKENS_EXPECTED 120.0
 
 struct call {           // a job on its way
@@ -128,16 +129,26 @@ static void breaker_note(struct judge_seat *seat, bool success)
 
 // --- replies ---
 
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
+// One absurd count must not spend the budget of a year: a token is at least a byte of what was
+// sent, and max_output_tokens was asked for.
 static void usage_take(struct call *call, const struct judge_answer *answer)
 {
     struct judge_seat *seat = call->seat;
     struct judge_result *result = &call->job->result;
-    result->input_tokens += answer->input_tokens;
-    result->output_tokens += answer->output_tokens;
-    result->cost_usd += ((double)answer->input_tokens * seat->config.input_per_mtok +
-                         (double)answer->output_tokens * seat->config.output_per_mtok) /
+    uint64_t input = at_most(answer->input_tokens, call->body.len + USAGE_FRAME_TOKENS);
+    uint64_t output =
+        at_most(answer->output_tokens, 4 * (uint64_t)seat->config.max_output_tokens);
+    result->input_tokens += input;
+    result->output_tokens += output;
+    result->cost_usd += ((double)input * seat->config.input_per_mtok +
+                         (double)output * seat->config.output_per_mtok) /
                         1e6;
-    atomic_fetch_add_explicit(&seat->output_tokens, answer->output_tokens, memory_order_relaxed);
+    atomic_fetch_add_explicit(&seat->output_tokens, output, memory_order_relaxed);
     atomic_fetch_add_explicit(&seat->answers, 1, memory_order_relaxed);
 }
 

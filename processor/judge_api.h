@@ -37,6 +37,10 @@ extern const struct judge_api_ops
     *const judge_apis[];                     // NULL-terminated; index is judge_config.api
 extern const char *const judge_api_names[];  // the same, for the option table
 
+#define JUDGE_TOKENS_MAX 1000000000  // of one count in a reply; more is a mistake
+// A count of a reply's usage: 0 when absent or negative, cut at JUDGE_TOKENS_MAX.
+uint64_t judge_tokens(const struct json_value *usage, const char *name);
+
 // The JSON Schema of the answer, reason before score.
 extern const char judge_reply_schema[];
 // Strict: exactly the three members, score a number in [0,1]. Anything else is an error outcome

@@ -57,7 +57,8 @@ const struct option judge_options[] = {
     {.key = "api_key",
      .kind = OPTION_SECRET,
      .offset = offsetof(struct judge_config, api_key),
-     .doc = "Default: ANTHROPIC_API_KEY or OPENAI_API_KEY; a loopback endpoint needs none."},
+     .doc = "Default: ANTHROPIC_API_KEY or OPENAI_API_KEY; needed only at that provider's own "
+            "endpoint."},
     {.key = "timeout",
      .kind = OPTION_DURATION,
      .offset = offsetof(struct judge_config, timeout_ns),

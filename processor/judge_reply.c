@@ -24,6 +24,13 @@ const char judge_reply_schema[] =
     "\"score\":{\"type\":\"number\",\"description\":\"0 (bad) to 1 (good).\"}},"
     "\"required\":[\"reason\",\"evidence\",\"score\"],\"additionalProperties\":false}";
 
+uint64_t judge_tokens(const struct json_value *usage, const char *name)
+{
+    int64_t count = json_int(json_get(usage, name), 0);
+    count = count < 0 ? 0 : count;
+    return (uint64_t)(count < JUDGE_TOKENS_MAX ? count : JUDGE_TOKENS_MAX);
+}
+
 static void set_error(struct score *score, const char *problem)
 {
     memset(score, 0, sizeof(*score));

@@ -64,8 +64,10 @@ static enum result rubric_read(struct bytes path, struct arena *arena, struct ru
         snprintf(why, why_len, "rubric %s is empty or not UTF-8", name);
         result = RESULT_FAIL;
     } else if (result != RESULT_OK) {
-        snprintf(why, why_len, "cannot read the rubric %s: %s (at most 32 KiB)", name,
-                 result_text(result));
+        snprintf(why, why_len, "cannot read the rubric %s: %s", name,
+                 result == RESULT_MISSING     ? "no such file"
+                 : result == RESULT_TOO_LARGE ? "larger than 32 KiB"
+                                              : "the file cannot be read");
     } else {
         rubric->instructions = arena_copy(arena, buffer_view(&text));
         rubric->needs_question = true;

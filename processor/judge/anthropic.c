@@ -75,12 +75,10 @@ static enum result read_reply(const struct json_value *root, struct judge_answer
     if (json_kind(content) != JSON_ARRAY) {
         return RESULT_REJECT;
     }
-    int64_t input = json_int(json_get(usage, "input_tokens"), 0) +
-                    json_int(json_get(usage, "cache_read_input_tokens"), 0) +
-                    json_int(json_get(usage, "cache_creation_input_tokens"), 0);
-    int64_t output = json_int(json_get(usage, "output_tokens"), 0);
-    answer->input_tokens = input > 0 ? (uint64_t)input : 0;
-    answer->output_tokens = output > 0 ? (uint64_t)output : 0;
+    answer->input_tokens = judge_tokens(usage, "input_tokens") +
+                           judge_tokens(usage, "cache_read_input_tokens") +
+                           judge_tokens(usage, "cache_creation_input_tokens");
+    answer->output_tokens = judge_tokens(usage, "output_tokens");
     for (size_t i = 0; i < json_count(content); i++) {
         const struct json_value *part = json_at(content, i);
         if (bytes_equal_text(json_get_text(part, "type"), "tool_use") &&

@@ -74,10 +74,8 @@ static enum result read_reply(const struct json_value *root, struct judge_answer
     if (json_kind(message) != JSON_OBJECT) {
         return RESULT_REJECT;
     }
-    int64_t input = json_int(json_get(usage, "prompt_tokens"), 0),
-            output = json_int(json_get(usage, "completion_tokens"), 0);
-    answer->input_tokens = input > 0 ? (uint64_t)input : 0;
-    answer->output_tokens = output > 0 ? (uint64_t)output : 0;
+    answer->input_tokens = judge_tokens(usage, "prompt_tokens");
+    answer->output_tokens = judge_tokens(usage, "completion_tokens");
     answer->text = json_get_text(message, "content");
     if (json_get_text(message, "refusal").len > 0) {
         answer->problem = "the judge refused";

@@ -93,6 +93,9 @@ static void check_exporter(struct wiring *wiring, size_t index)
 {
     const struct component_settings *component = &wiring->settings->exporters.items[index];
     struct exporter *exporter = atomic_load(&wiring->exporters[index].exporter);
+    if (component->faults > 0) {
+        return;  // told with the configuration
+    }
     if (exporter == NULL) {
         say(false, component->path, "%s", wiring->exporters[index].why);
         return;
@@ -208,8 +211,9 @@ static void check_wiring(const struct settings *settings, bool running)
     }
     for (size_t i = 0; i < settings->processors.count; i++) {
         const struct processor *processor = wiring.processors[i].processor;
-        if (processor == NULL && settings->processors.items[i].used) {
-            say(false, settings->processors.items[i].path, "%s", settings->processors.items[i].why);
+        const struct component_settings *component = &settings->processors.items[i];
+        if (processor == NULL && component->used && component->faults == 0) {
+            say(false, component->path, "%s", component->why);
         } else if (processor != NULL && processor_is_evaluation(processor)) {
             check_judges(processor);
         }

@@ -40,8 +40,8 @@ static void print_exporters(const struct json_value *root)
             continue;
         }
         int64_t max = count_of(exporter, "queue_bytes_max");
-        printf("%" PRId64 " items sent, %" PRId64 " failed, %" PRId64
-               " not queued, queue %" PRId64 " %% full\n",
+        printf("%" PRId64 " items sent, %" PRId64 " failed, %" PRId64 " not queued, queue %" PRId64
+               " %% full\n",
                count_of(exporter, "sent"), count_of(exporter, "send_failed"),
                count_of(exporter, "enqueue_failed"),
                max > 0 ? count_of(exporter, "queue_bytes") * 100 / max : 0);

@@ -111,7 +111,7 @@ static void validate_refuses_what_is_not_built_yet(void **state)
                       "{storage: file_storage}}}\n"
                       "service: {pipelines: {traces: {receivers: [otlp], exporters: "
                       "[otlp_http]}}}\n",
-                      1, TEXTS("storage", "not built yet"));
+                      1, TEXTS("storage", "not built yet: queues are in memory"));
 }
 
 static void validate_refuses_what_cannot_be_read(void **state)

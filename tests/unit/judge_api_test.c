@@ -343,6 +343,24 @@ static void absurd_usage_counts_as_none(void **state)
     json_free(&document);
 }
 
+// Three counts near the largest integer must not overflow their sum.
+static void huge_usage_is_cut(void **state)
+{
+    static const char reply[] =
+        "{\"content\":[],\"usage\":{\"input_tokens\":9223372036854775807,"
+        "\"cache_read_input_tokens\":9223372036854775807,"
+        "\"cache_creation_input_tokens\":9223372036854775807,"
+        "\"output_tokens\":9223372036854775807}}";
+    struct json_document *document = NULL;
+    struct judge_answer answer = {.text = BYTES_NONE};
+    (void)state;
+    assert_int_equal(json_parse(bytes_from_text(reply), &document, NULL), RESULT_OK);
+    assert_int_equal(judge_apis[ANTHROPIC]->read(json_root(document), &answer), RESULT_OK);
+    assert_int_equal(answer.input_tokens, 3 * (uint64_t)JUDGE_TOKENS_MAX);
+    assert_int_equal(answer.output_tokens, JUDGE_TOKENS_MAX);
+    json_free(&document);
+}
+
 static void cached_tokens_are_counted(void **state)
 {
     (void)state;
@@ -374,6 +392,7 @@ int main(void)
         cmocka_unit_test(replies_of_another_shape_are_rejected),
         cmocka_unit_test(replies_without_an_answer_are_problems),
         cmocka_unit_test(absurd_usage_counts_as_none),
+        cmocka_unit_test(huge_usage_is_cut),
         cmocka_unit_test(cached_tokens_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static void rows_show_type_default_and_bounds(void **state)
     assert_documents("", "| `timeout` | duration | `5s` | 100ms to 1m | How long. |\n");
     assert_documents("", "| `codec` | one of `none`, `gzip` | `none` |  |  |\n");
     assert_documents("", "| `old` | int |  | at least 1 | Deprecated. Gone. |\n");
-    assert_documents("", "Accepted for compatibility, without effect.");
+    assert_documents("", "\nAccepted for compatibility, without effect: `other`.\n");
 }
 
 static void nested_rows_stand_below_their_parent(void **state)

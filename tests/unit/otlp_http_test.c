@@ -711,7 +711,7 @@ static void wrong_configurations_are_refused_with_a_sentence(void **state)
         {"{endpoint: 'http://x', headers: {Content-Type: a}}", "cannot be set here"},
         {"{endpoint: 'http://x', headers: {a: \"b\\r\\nc: d\"}}", "cannot be set here"},
         {"{endpoint: 'http://x', sending_queue: {storage: file_storage}}",
-         "not built yet: sending_queue.storage comes with the delivery release; remove the key"},
+         "not built yet: queues are in memory in this version"},
         {"{endpoint: 'http://x', sending_queue: {num_consumers: 0}}", "num_consumers"},
         {"{endpoint: 'http://x', sending_queue: {wait_for_result: true}}", "wait_for_result"},
         {"{endpoint: 'http://x', sending_queue: {batch: {min_size: 10, max_size: 5}}}", "max_size"},

@@ -107,6 +107,24 @@ static void cycles_end(void **arg)
     trace_fini(trace);
 }
 
+// A remote root whose caller's child was adopted by it: the cut goes above the root.
+static void a_cycle_is_cut_above_a_local_root(void **arg)
+{
+    struct trace *trace = new_trace();
+    (void)arg;
+    struct trace_span *child = add(trace, (struct spec){1, 2, 0, 0, 1, 2}, 0);
+    struct trace_span *middle = add(trace, (struct spec){2, 3, 0, 0, 1, 3}, 0);
+    struct trace_span *root = add(trace, (struct spec){3, 1, 0, REMOTE, 0, 9}, 0);
+    trace_resolve(trace);
+    assert_ptr_equal(child->top, root);
+    assert_ptr_equal(middle->top, root);
+    assert_true(trace_is_above(root, child));
+    assert_true(trace_is_above(middle, child));
+    assert_false(trace_is_above(child, root));
+    assert_false(trace_is_above(child, child));
+    trace_fini(trace);
+}
+
 static void long_chains_resolve(void **arg)
 {
     struct trace *trace = new_trace();
@@ -212,6 +230,7 @@ int main(void)
         cmocka_unit_test(children_before_parents_find_their_top),
         cmocka_unit_test(a_remote_root_is_a_fragment_of_its_own),
         cmocka_unit_test(cycles_end),
+        cmocka_unit_test(a_cycle_is_cut_above_a_local_root),
         cmocka_unit_test(long_chains_resolve),
         cmocka_unit_test(orphans_go_under_the_root_that_encloses_them),
         cmocka_unit_test(fragments_are_due_by_linger_idle_and_age),
