@@ -375,6 +375,18 @@ static enum result copy_plain(struct inflation *inflation)
     return buffer_status(out);
 }
 
+size_t codec_inflated_hint(enum codec codec, struct bytes packed)
+{
+    if (codec == CODEC_GZIP && packed.len >= GZIP_MEMBER_BYTES_MIN) {
+        return bounded_hint(packed, read_u32_le(packed.ptr + packed.len - 4));
+    }
+    unsigned long long size = codec == CODEC_ZSTD && packed.len > 0
+                                  ? ZSTD_getFrameContentSize(packed.ptr, packed.len)
+                                  : ZSTD_CONTENTSIZE_UNKNOWN;
+    bool known = size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR;
+    return known ? bounded_hint(packed, size) : HINT_FACTOR * packed.len;
+}
+
 enum result codec_inflate(struct compressor *compressor, enum codec codec, struct bytes packed,
                           struct buffer *out, inflate_grow_fn grow, void *arg, const char **why)
 {

@@ -24,6 +24,8 @@ void compressor_free(struct compressor *compressor);  // accepts NULL
 // stops with RESULT_SHED. NULL: only the ceiling counts.
 typedef bool (*inflate_grow_fn)(void *arg, size_t bytes);
 
+// What the packed form says of its inflated size, as far as that is believed; else a guess.
+size_t codec_inflated_hint(enum codec codec, struct bytes packed);
 // Appends the inflated form of `packed` to `out`, at most out->len_max in all. RESULT_REJECT:
 // malformed, trailing bytes, or a window that is too large; RESULT_TOO_LARGE: beyond the ceiling;
 // RESULT_SHED: `grow` refused or memory is out. `why` gets a static sentence on failure; what `out`

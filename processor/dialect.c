@@ -180,6 +180,15 @@ static bool is_marker(struct bytes key)
     return false;
 }
 
+// False: no key of the span can be a marker. What the scan saw of the keys says so mostly.
+static bool may_have_markers(const struct item_view *view)
+{
+    const uint64_t heads = item_key_head('g', 'e') | item_key_head('o', 'p') |
+                           item_key_head('t', 'r') | item_key_head('l', 'l') |
+                           item_key_head('s', 'i') | item_key_head('a', 'g');
+    return view->key_heads == 0 || (view->key_heads & heads) != 0;
+}
+
 void dialect_classify(const struct item_view *view, struct span_class *found)
 {
     struct marks marks = {0};
@@ -187,7 +196,8 @@ void dialect_classify(const struct item_view *view, struct span_class *found)
     struct attribute_view attribute = {0};
     struct bytes pair;
     *found = (struct span_class){.dialect = -1};
-    attribute_walk_begin(&walk, view->attributes, SPAN_ATTRIBUTES);
+    attribute_walk_begin(&walk, may_have_markers(view) ? view->attributes : BYTES_NONE,
+                         SPAN_ATTRIBUTES);
     while (attribute_walk_key(&walk, &attribute.key, &pair)) {
         if (is_marker(attribute.key)) {
             attribute.value = attribute_decode(pair);

@@ -239,6 +239,11 @@ static void state_look(void *arg, const struct parcel *parcel, uint64_t now_ns)
     evaluation_look(state_of(arg), parcel, now_ns);
 }
 
+static void state_look_noted(void *arg, const struct parcel *parcel, uint64_t now_ns)
+{
+    evaluation_look_noted(state_of(arg), parcel, now_ns);
+}
+
 static void state_take(void *arg, struct parcel **parcel, uint64_t now_ns)
 {
     evaluation_take(state_of(arg), parcel, now_ns);
@@ -290,6 +295,9 @@ static const struct shard_ops evaluation_shard = {
     .message = state_message,
     .flush = state_flush,
     .close = state_close,
+    .note_bytes = sizeof(struct span_note),
+    .wants_noted = evaluation_wants_noted,
+    .look_noted = state_look_noted,
 };
 
 const struct processor_ops evaluation_processor = {

@@ -41,22 +41,38 @@ static bool is_possible(const struct evaluation *evaluation, const struct item_v
                                          atomic_load(&evaluation->now_ns));
 }
 
-enum want evaluation_wants(const struct processor *processor, const struct item_view *view)
+static enum want want_of(struct evaluation *evaluation, const struct item_view *view,
+                         struct span_class *found)
 {
-    struct evaluation *evaluation = evaluation_of(processor);
-    struct span_class found;
     if (view->signal != SIGNAL_TRACES || !view->trace_id || !view->span_id) {
         return WANT_NOTHING;
     }
-    dialect_classify(view, &found);
-    if (found.role == ROLE_AGENT && !found.own_evaluation) {
+    dialect_classify(view, found);
+    if (found->role == ROLE_AGENT && !found->own_evaluation) {
         learned_services_saw_agent(evaluation->services, dialect_service(view),
                                    atomic_load(&evaluation->now_ns));
     }
-    if (found.own_attributes && evaluation->config->trust_upstream) {
+    if (found->own_attributes && evaluation->config->trust_upstream) {
         return WANT_LOOK;
     }
-    return is_possible(evaluation, view, &found) ? WANT_TAKE : WANT_LOOK;
+    return is_possible(evaluation, view, found) ? WANT_TAKE : WANT_LOOK;
+}
+
+enum want evaluation_wants(const struct processor *processor, const struct item_view *view)
+{
+    struct span_class found;
+    return want_of(evaluation_of(processor), view, &found);
+}
+
+enum want evaluation_wants_noted(const struct processor *processor, const struct item_view *view,
+                                 const void *before, void *note)
+{
+    struct span_class found;
+    enum want want = want_of(evaluation_of(processor), view, &found);
+    if (want == WANT_LOOK) {
+        span_note_take(view, &found, before, note);
+    }
+    return want;
 }
 
 static bool give_up_one(struct evaluation_state *state, const struct trace *except);
@@ -312,28 +328,21 @@ static bool give_up_one(struct evaluation_state *state, const struct trace *exce
     return false;
 }
 
-static struct trace *trace_for(struct evaluation_state *state, const struct item_view *view,
+static struct trace *trace_for(struct evaluation_state *state, const struct span_note *note,
                                uint64_t now_ns)
 {
-    struct trace_id id;
-    memcpy(id.bytes, view->trace_id, sizeof(id.bytes));
+    const struct trace_id id = note->trace_id;
     struct trace *trace = trace_table_find(state->traces, &id);
     if (trace) {
         trace_table_touch(state->traces, trace);
         return trace;
     }
     struct decided_trace *decided = decided_traces_find(state->decided, &id);
-    if (decided && view->parent_id) {
-        struct span_id parent;
-        memcpy(parent.bytes, view->parent_id, sizeof(parent.bytes));
-        if (decided_trace_has_span(decided, &parent)) {
-            struct span_id own;
-            memcpy(own.bytes, view->span_id, sizeof(own.bytes));
-            decided_trace_add_span(decided, &own);
-            atomic_fetch_add(&state->evaluation->late_spans, 1);
-            metric_add(state->evaluation->metrics.late_spans, 1);
-            return NULL;
-        }
+    if (decided && note->has_parent && decided_trace_has_span(decided, &note->parent_id)) {
+        decided_trace_add_span(decided, &note->id);
+        atomic_fetch_add(&state->evaluation->late_spans, 1);
+        metric_add(state->evaluation->metrics.late_spans, 1);
+        return NULL;
     }
     trace = trace_table_add(state->traces, &id, now_ns);
     if (!trace && give_up_one(state, NULL)) {
@@ -432,47 +441,73 @@ static void evidence_read(struct evaluation_state *state, struct trace *trace,
     free(reading);
 }
 
-// Indexes one span; NULL when it is not to be assembled (late, or no room).
-static struct trace_span *span_arrives(struct evaluation_state *state, const struct item_view *view,
-                                       uint64_t now_ns, struct trace **trace_out)
+// The spans of one parcel as they arrive. Most of a request belongs to few traces, in runs: the
+// trace of the span before is at hand, and is charged when its run ends.
+struct arrivals {
+    struct evaluation_state *state;
+    uint64_t now_ns;
+    struct trace *trace;  // of the span before; NULL: none
+};
+
+static void arrivals_end(struct arrivals *arrivals)
 {
-    struct span_class found;
-    if (!view->trace_id || !view->span_id || view->signal != SIGNAL_TRACES) {
-        return NULL;
+    if (arrivals->trace) {
+        trace_charge(arrivals->state, arrivals->trace);
+        arrivals->trace = NULL;
     }
-    struct trace *trace = trace_for(state, view, now_ns);
+}
+
+static struct trace *arrivals_trace(struct arrivals *arrivals, const struct span_note *note)
+{
+    if (!arrivals->trace || !trace_id_equal(&arrivals->trace->id, &note->trace_id)) {
+        arrivals_end(arrivals);  // before another one is looked for, which may close this one
+        arrivals->trace = trace_for(arrivals->state, note, arrivals->now_ns);
+    }
+    return arrivals->trace;
+}
+
+// Indexes one span of arrivals->trace; NULL when it is not to be assembled (late, or no room).
+// `view` and `found` may be NULL when there is no content to read.
+static struct trace_span *span_arrives(struct arrivals *arrivals, struct span_note *note,
+                                       const struct item_view *view, struct span_class *found)
+{
+    struct evaluation *evaluation = arrivals->state->evaluation;
+    struct trace *trace = arrivals_trace(arrivals, note);
     if (!trace) {
         return NULL;
     }
-    dialect_classify(view, &found);
-    if (found.own_attributes) {
-        metric_add(state->evaluation->metrics.own_attributes, 1);
-        found.own_evaluation |= state->evaluation->config->trust_upstream;
+    if (note->own_attributes) {
+        metric_add(evaluation->metrics.own_attributes, 1);
+        note->own_evaluation |= evaluation->config->trust_upstream;
     }
-    struct trace_span *span = trace_add(trace, view, &found, now_ns);
+    struct trace_span *span = trace_add_note(trace, note, arrivals->now_ns);
     if (!span) {
-        metric_add(state->evaluation->metrics.unindexed, 1);
+        metric_add(evaluation->metrics.unindexed, 1);
         return NULL;
     }
-    if (found.role != ROLE_OTHER || found.dialect >= 0) {
-        evidence_read(state, trace, span, view, &found);
+    if (span_note_has_content(note)) {
+        evidence_read(arrivals->state, trace, span, view, found);
     }
-    timer_arm(state, trace, span, now_ns);
-    trace_charge(state, trace);
-    *trace_out = trace;
+    timer_arm(arrivals->state, trace, span, arrivals->now_ns);
     return span;
 }
 
-struct look {
-    struct evaluation_state *state;
-    uint64_t now_ns;
-};
+static struct trace_span *view_arrives(struct arrivals *arrivals, const struct item_view *view,
+                                       struct span_class *found)
+{
+    struct span_note note;
+    if (!view->trace_id || !view->span_id || view->signal != SIGNAL_TRACES) {
+        return NULL;
+    }
+    span_note_take(view, found, NULL, &note);
+    return span_arrives(arrivals, &note, view, found);
+}
 
 static bool look_item(void *arg, const struct item_view *view)
 {
-    struct look *look = arg;
-    struct trace *trace;
-    (void)span_arrives(look->state, view, look->now_ns, &trace);
+    struct span_class found;
+    dialect_classify(view, &found);
+    (void)view_arrives(arg, view, &found);
     return true;
 }
 
@@ -485,15 +520,35 @@ static void turn_begin(struct evaluation_state *state, uint64_t now_ns)
 
 void evaluation_look(struct evaluation_state *state, const struct parcel *parcel, uint64_t now_ns)
 {
-    struct look look = {state, now_ns};
+    struct arrivals arrivals = {.state = state, .now_ns = now_ns};
     turn_begin(state, now_ns);
-    parcel_each(parcel, look_item, &look);
+    parcel_each(parcel, look_item, &arrivals);
+    arrivals_end(&arrivals);
+    evaluation_settle(state, now_ns);
+}
+
+void evaluation_look_noted(struct evaluation_state *state, const struct parcel *parcel,
+                           uint64_t now_ns)
+{
+    struct arrivals arrivals = {.state = state, .now_ns = now_ns};
+    struct item_view view = {.place = {UINT32_MAX, UINT32_MAX, UINT32_MAX}};
+    struct span_note *notes = parcel->notes;
+    struct span_class found;
+    turn_begin(state, now_ns);
+    for (uint32_t i = 0; i < parcel->item_count; i++) {
+        bool reads = span_note_has_content(&notes[i]);
+        if (reads) {
+            scan_item_next(parcel->batch->signal, parcel->batch->body, notes[i].place, &view);
+            dialect_classify(&view, &found);
+        }
+        (void)span_arrives(&arrivals, &notes[i], reads ? &view : NULL, reads ? &found : NULL);
+    }
+    arrivals_end(&arrivals);
     evaluation_settle(state, now_ns);
 }
 
 struct take {
-    struct evaluation_state *state;
-    uint64_t now_ns;
+    struct arrivals arrivals;
     bool packed;
     struct held_span *held;  // grows
     uint32_t count, capacity;
@@ -530,13 +585,12 @@ static void take_gone(struct take *take, const struct item_view *view)
 static bool take_item(void *arg, const struct item_view *view)
 {
     struct take *take = arg;
-    struct trace *trace = NULL;
-    struct trace_span *span = span_arrives(take->state, view, take->now_ns, &trace);
     struct span_class found;
     dialect_classify(view, &found);
-    bool waits = span != NULL && is_possible(take->state->evaluation, view, &found);
-    if (waits) {
-        take_held(take, trace, span, view);
+    bool waits = is_possible(take->arrivals.state->evaluation, view, &found);
+    struct trace_span *span = view_arrives(&take->arrivals, view, &found);
+    if (waits && span) {
+        take_held(take, take->arrivals.trace, span, view);
     } else {
         take_gone(take, view);
     }
@@ -545,10 +599,11 @@ static bool take_item(void *arg, const struct item_view *view)
 
 void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uint64_t now_ns)
 {
-    struct take take = {.state = state, .now_ns = now_ns};
+    struct take take = {.arrivals = {.state = state, .now_ns = now_ns}};
     turn_begin(state, now_ns);
     take.packed = (*parcel)->mode == PARCEL_ALL && (*parcel)->batch->packed.len > 0;
     parcel_each(*parcel, take_item, &take);
+    arrivals_end(&take.arrivals);
     if (take.count > 0 && take.gone_count > 0) {
         struct parcel *gone = parcel_split(*parcel, take.gone, take.gone_count);
         CHECK(gone);

@@ -8,8 +8,14 @@
 // processor_ops.wants: every span of a trace is looked at; possible targets are taken, so that they
 // can be held. Learns which services show agents.
 enum want evaluation_wants(const struct processor *processor, const struct item_view *view);
-// shard_ops.look and .take. A whole parcel that came compressed stays whole while it waits.
+// The same with a struct span_note for what is looked at.
+enum want evaluation_wants_noted(const struct processor *processor, const struct item_view *view,
+                                 const void *before, void *note);
+// shard_ops.look, .look_noted and .take. A whole parcel that came compressed stays whole while it
+// waits.
 void evaluation_look(struct evaluation_state *state, const struct parcel *parcel, uint64_t now_ns);
+void evaluation_look_noted(struct evaluation_state *state, const struct parcel *parcel,
+                           uint64_t now_ns);
 void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uint64_t now_ns);
 // Lets leave what has been released: at once, or a moment later while many spans are held, since
 // each settling walks over all of a request's.

@@ -362,7 +362,9 @@ void shard_post_take(struct shard_ticket **ticket, struct processor *processor,
 void shard_look(struct shard *shard, struct processor *processor, const struct parcel *parcel)
 {
     struct shard_state *state = shard_state_of(shard, processor);
-    if (state->ops->look) {
+    if (parcel->notes && state->ops->look_noted) {
+        state->ops->look_noted(state->state, parcel, shard->now_ns);
+    } else if (state->ops->look) {
         state->ops->look(state->state, parcel, shard->now_ns);
     }
 }

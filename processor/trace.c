@@ -55,22 +55,10 @@ size_t trace_bytes(const struct trace *trace)
     return sizeof(*trace) + trace->index.bytes_used + trace->texts.bytes_used;
 }
 
-// trace.proto: with SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE set, the flags say whether the parent is
-// remote. Without it nobody knows, and the kinds that answer a remote caller stand for yes.
-static void span_root(struct trace_span *span, const struct item_view *view)
+struct trace_span *trace_add_note(struct trace *trace, const struct span_note *note,
+                                  uint64_t now_ns)
 {
-    bool known = (view->flags & SPAN_FLAG_HAS_IS_REMOTE) != 0;
-    bool remote = known ? (view->flags & SPAN_FLAG_IS_REMOTE) != 0
-                        : view->kind == SPAN_KIND_SERVER || view->kind == SPAN_KIND_CONSUMER;
-    span->has_parent = view->parent_id != NULL;
-    span->parent_remote = span->has_parent && remote;
-    span->local_root = !span->has_parent || remote;
-}
-
-struct trace_span *trace_add(struct trace *trace, const struct item_view *view,
-                             const struct span_class *found, uint64_t now_ns)
-{
-    CHECK(trace->magic == TRACE_MAGIC && view->span_id);
+    CHECK(trace->magic == TRACE_MAGIC);
     trace->last_span_ns = now_ns;
     struct trace_span *span = NULL;
     if (trace->span_count < TRACE_SPANS_MAX) {
@@ -80,24 +68,32 @@ struct trace_span *trace_add(struct trace *trace, const struct item_view *view,
         trace->truncated = true;
         return NULL;
     }
-    memcpy(span->id.bytes, view->span_id, sizeof(span->id.bytes));
-    if (view->parent_id) {
-        memcpy(span->parent_id.bytes, view->parent_id, sizeof(span->parent_id.bytes));
-    }
-    span_root(span, view);
-    span->start_ns = view->start_ns;
-    span->end_ns = view->end_ns;
+    span->id = note->id;
+    span->parent_id = note->parent_id;
+    span->has_parent = note->has_parent;
+    span->parent_remote = note->parent_remote;
+    span->local_root = note->local_root;
+    span->start_ns = note->start_ns;
+    span->end_ns = note->end_ns;
     span->arrived_ns = now_ns;
-    span->role = (uint8_t)found->role;
-    span->dialect = (int8_t)found->dialect;
-    span->own_evaluation = found->own_evaluation;
-    span->failed = view->status == SPAN_STATUS_ERROR;
-    span->resource_hash = hash_keyed(view->resource.ptr, view->resource.len);
+    span->role = note->role;
+    span->dialect = note->dialect;
+    span->own_evaluation = note->own_evaluation;
+    span->failed = note->failed;
+    span->resource_hash = note->resource_hash;
     *trace->spans_end = span;
     trace->spans_end = &span->next;
     trace->span_count++;
     trace->undecided_count++;
     return span;
+}
+
+struct trace_span *trace_add(struct trace *trace, const struct item_view *view,
+                             const struct span_class *found, uint64_t now_ns)
+{
+    struct span_note note;
+    span_note_take(view, found, NULL, &note);
+    return trace_add_note(trace, &note, now_ns);
 }
 
 static struct bytes text_cut(struct trace *trace, struct bytes text, size_t text_max)

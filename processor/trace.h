@@ -6,10 +6,9 @@
 // DESIGN 3 "Completion is detected per fragment". One thread: the shard's.
 #pragma once
 
-#include "base/ids.h"
 #include "base/timers.h"
-#include "processor/dialect.h"
 #include "processor/sampling.h"
+#include "processor/span_note.h"
 
 #define TRACE_SPANS_MAX 4096u  // indexed per trace; what is beyond marks it truncated
 #define TRACE_INDEX_BYTES_MAX ((size_t)2 << 20)
@@ -48,11 +47,11 @@ struct trace_span {
     uint64_t start_ns, end_ns;  // wall time
     uint64_t arrived_ns;        // monotonic
     uint64_t resource_hash;
-    uint32_t depth;  // below top
-    uint32_t level, enter, leave;  // in the forest of all parents: trace_is_above, assembly.c
+    uint32_t depth;                      // below top
+    uint32_t level, enter, leave;        // in the forest of all parents: trace_is_above, assembly.c
     struct trace_span *below, *sibling;  // scratch of trace_resolve
-    uint32_t mark;   // scratch of whoever walks (assembly.c)
-    uint8_t role;    // enum role
+    uint32_t mark;                       // scratch of whoever walks (assembly.c)
+    uint8_t role;                        // enum role
     int8_t dialect;
     bool has_parent;
     bool local_root;
@@ -95,6 +94,8 @@ void trace_fini(struct trace *trace);
 size_t trace_bytes(const struct trace *trace);  // memory held
 
 // Indexes a span; NULL when the trace is full (then it is marked truncated).
+struct trace_span *trace_add_note(struct trace *trace, const struct span_note *note,
+                                  uint64_t now_ns);
 struct trace_span *trace_add(struct trace *trace, const struct item_view *view,
                              const struct span_class *found, uint64_t now_ns);
 // A bounded copy of a text: beyond text_max its head and tail with a mark between, *truncated set.

@@ -11,6 +11,13 @@
 #include "base/check.h"
 #include "base/hash.h"
 
+// The hash stands beside the slot, so that a probe and a removal touch no trace but the one they
+// are about.
+struct entry {
+    uint32_t hash;
+    uint32_t slot;  // + 1; 0: empty
+};
+
 struct slot {
     struct trace *trace;
     uint32_t generation;
@@ -19,7 +26,7 @@ struct slot {
 
 struct trace_table {
     uint32_t count, count_max;
-    uint32_t *index;  // slot + 1; 0: empty
+    struct entry *index;
     uint32_t index_mask;
     struct slot *slots;
     uint32_t slot_count, slot_free;  // slot_free: first free slot + 1
@@ -48,15 +55,21 @@ void trace_table_free(struct trace_table *table)
     free(table);
 }
 
-static uint32_t home_of(const struct trace_table *table, const struct trace_id *id)
+static uint32_t hash_of(const struct trace_id *id)
 {
-    return (uint32_t)(hash_keyed(id->bytes, sizeof(id->bytes)) >> 8) & table->index_mask;
+    return (uint32_t)(hash_keyed(id->bytes, sizeof(id->bytes)) >> 8);
 }
 
-static uint32_t index_of(const struct trace_table *table, const struct trace_id *id)
+static bool entry_is(const struct trace_table *table, const struct entry *entry, uint32_t hash,
+                     const struct trace_id *id)
 {
-    uint32_t i = home_of(table, id);
-    while (table->index[i] && !trace_id_equal(&table->slots[table->index[i] - 1].trace->id, id)) {
+    return entry->hash == hash && trace_id_equal(&table->slots[entry->slot - 1].trace->id, id);
+}
+
+static uint32_t index_of(const struct trace_table *table, uint32_t hash, const struct trace_id *id)
+{
+    uint32_t i = hash & table->index_mask;
+    while (table->index[i].slot && !entry_is(table, &table->index[i], hash, id)) {
         i = (i + 1) & table->index_mask;
     }
     return i;
@@ -64,8 +77,8 @@ static uint32_t index_of(const struct trace_table *table, const struct trace_id 
 
 struct trace *trace_table_find(struct trace_table *table, const struct trace_id *id)
 {
-    uint32_t i = index_of(table, id);
-    return table->index[i] ? table->slots[table->index[i] - 1].trace : NULL;
+    const struct entry *entry = &table->index[index_of(table, hash_of(id), id)];
+    return entry->slot ? table->slots[entry->slot - 1].trace : NULL;
 }
 
 static bool index_grow(struct trace_table *table)
@@ -74,18 +87,22 @@ static bool index_grow(struct trace_table *table)
         return true;
     }
     uint32_t capacity = (table->index_mask + 1) * 2;
-    uint32_t *grown = calloc(capacity, sizeof(*grown));
+    struct entry *grown = calloc(capacity, sizeof(*grown));
     if (!grown) {
         return false;
+    }
+    for (uint32_t from = 0; from <= table->index_mask; from++) {
+        if (table->index[from].slot) {
+            uint32_t i = table->index[from].hash & (capacity - 1);
+            while (grown[i].slot) {
+                i = (i + 1) & (capacity - 1);
+            }
+            grown[i] = table->index[from];
+        }
     }
     free(table->index);
     table->index = grown;
     table->index_mask = capacity - 1;
-    for (uint32_t slot = 0; slot < table->slot_count; slot++) {
-        if (table->slots[slot].trace) {
-            table->index[index_of(table, &table->slots[slot].trace->id)] = slot + 1;
-        }
-    }
     return true;
 }
 
@@ -132,9 +149,10 @@ struct trace *trace_table_add(struct trace_table *table, const struct trace_id *
     struct trace *trace = malloc(sizeof(*trace));
     CHECK(trace);
     trace_init(trace, id, now_ns);
-    uint32_t i = index_of(table, id);
-    CHECK(!table->index[i]);
-    table->index[i] = slot + 1;
+    uint32_t hash = hash_of(id);
+    uint32_t i = index_of(table, hash, id);
+    CHECK(!table->index[i].slot);
+    table->index[i] = (struct entry){hash, slot + 1};
     table->slots[slot].trace = trace;
     trace->slot = slot;
     trace->generation = ++table->slots[slot].generation;
@@ -153,22 +171,22 @@ void trace_table_touch(struct trace_table *table, struct trace *trace)
 
 static void index_remove(struct trace_table *table, uint32_t hole)
 {
-    for (uint32_t i = (hole + 1) & table->index_mask; table->index[i];
+    for (uint32_t i = (hole + 1) & table->index_mask; table->index[i].slot;
          i = (i + 1) & table->index_mask) {
-        uint32_t home = home_of(table, &table->slots[table->index[i] - 1].trace->id);
+        uint32_t home = table->index[i].hash & table->index_mask;
         if (((i - home) & table->index_mask) >= ((i - hole) & table->index_mask)) {
             table->index[hole] = table->index[i];
             hole = i;
         }
     }
-    table->index[hole] = 0;
+    table->index[hole] = (struct entry){0};
 }
 
 void trace_table_remove(struct trace_table *table, struct trace *trace)
 {
     uint32_t slot = trace->slot;
     CHECK(slot < table->slot_count && table->slots[slot].trace == trace);
-    index_remove(table, index_of(table, &trace->id));
+    index_remove(table, index_of(table, hash_of(&trace->id), &trace->id));
     order_remove(table, trace);
     table->slots[slot].trace = NULL;
     table->slots[slot].free_next = table->slot_free;

@@ -27,17 +27,17 @@ enum {
 #define REALLOC_BYTES_MIN ((size_t)128 * 1024)  // from here realloc moves pages, not bytes
 #define DETACH_BYTES_MIN ((size_t)64 * 1024)
 
-struct free_slab {                 // lies in the free memory itself
+struct free_slab {  // lies in the free memory itself
     struct free_slab *next;
 };
 
 struct batch_home {
     uint32_t magic;
-    struct account *account;       // may be NULL
+    struct account *account;  // may be NULL
     size_t keep_bytes, kept_bytes;
     struct free_slab *free_slabs[CLASS_COUNT];
     struct mailbox returned;
-    _Atomic uint64_t out;          // batches not yet returned, and HOME_CLOSED
+    _Atomic uint64_t out;  // batches not yet returned, and HOME_CLOSED
 };
 
 static _Atomic uint64_t batch_id_last;
@@ -186,6 +186,33 @@ enum result slab_adopt(struct batch_home *home, struct buffer *buffer, struct sl
     return RESULT_OK;
 }
 
+void slab_lend(struct batch_home *home, size_t len, struct buffer *buffer)
+{
+    CHECK(home->magic == HOME_MAGIC);
+    CHECK(buffer->ptr == NULL && buffer->len == 0);
+    if (len > ((size_t)1 << CLASS_MAX_BITS)) {
+        return;
+    }
+    size_t capacity = capacity_for(len);
+    buffer->ptr = kept_take(home, capacity);
+    buffer->capacity = buffer->ptr != NULL ? capacity : 0;
+}
+
+enum result slab_take(struct batch_home *home, struct buffer *buffer, struct slab *slab)
+{
+    CHECK(home->magic == HOME_MAGIC);
+    CHECK(slab->ptr == NULL);
+    if (class_of(buffer->capacity) == CLASS_COUNT || buffer->len < buffer->capacity / 4) {
+        return RESULT_MISSING;
+    }
+    if (!home_charge(home, buffer->capacity)) {
+        return RESULT_SHED;
+    }
+    *slab = (struct slab){buffer->ptr, buffer->len, buffer->capacity};
+    *buffer = (struct buffer){.len_max = buffer->len_max};
+    return RESULT_OK;
+}
+
 static struct batch *batch_new(enum signal signal, uint64_t received_ns)
 {
     CHECK((unsigned)signal < SIGNAL_COUNT);
@@ -290,7 +317,7 @@ static void home_sweep(struct batch_home *home)
 static void home_free(struct batch_home *home)
 {
     home_sweep(home);
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         while (home->free_slabs[class] != NULL) {
             struct free_slab *slab = home->free_slabs[class];
             home->free_slabs[class] = slab->next;

@@ -20,7 +20,7 @@
 
 struct batch_home;
 
-struct slab {               // growing memory for one body; moved into a batch by batch_seal
+struct slab {  // growing memory for one body; moved into a batch by batch_seal
     uint8_t *ptr;
     size_t len, capacity;
 };
@@ -28,22 +28,22 @@ struct slab {               // growing memory for one body; moved into a batch b
 struct batch {
     uint32_t magic;
     enum signal signal;
-    uint64_t id;                  // unique in the process, ascending
-    struct bytes body;            // serialised request, identity coding
+    uint64_t id;        // unique in the process, ascending
+    struct bytes body;  // serialised request, identity coding
     // the same as it came, when it came compressed and was kept; else empty
     struct bytes packed;
     enum codec packed_codec;
-    uint64_t received_ns;         // monotonic
-    uint32_t item_count;          // sound items (metrics: data points), set by the first scan
+    uint64_t received_ns;  // monotonic
+    uint32_t item_count;   // sound items (metrics: data points), set by the first scan
     atomic_uint views;
     atomic_uint debts;
-    atomic_size_t live_bytes;     // bytes that some owner still needs
+    atomic_size_t live_bytes;  // bytes that some owner still needs
     struct batch_home *home;
     struct slab body_slab, packed_slab;
     size_t charged_bytes;
-    struct batch *origin;         // of a detached copy: whose debts it owes and pays; else NULL
-    atomic_uint holds;            // of the struct: one for all views, one for each detached copy
-    struct mailbox_node returned; // on the home's return list
+    struct batch *origin;          // of a detached copy: whose debts it owes and pays; else NULL
+    atomic_uint holds;             // of the struct: one for all views, one for each detached copy
+    struct mailbox_node returned;  // on the home's return list
 };
 
 // `keep_bytes`: how much free memory the home may keep. The account may be NULL (tests, tools).
@@ -62,6 +62,14 @@ void slab_drop(struct batch_home *home, struct slab *slab);
 // RESULT_SHED: refused, buffer untouched.
 enum result slab_adopt(struct batch_home *home, struct buffer *buffer, struct slab *slab) MUST_USE;
 
+// Memory for a body whose size is not known: an empty buffer gets a recycled slab of at least
+// `len` bytes, if there is one. Uncharged: whoever fills it charges while it grows. Home's thread.
+void slab_lend(struct batch_home *home, size_t len, struct buffer *buffer);
+// Moves a filled buffer into an empty slab as it is, and charges its capacity: for memory of a
+// slab's size that is well filled. RESULT_SHED: refused, RESULT_MISSING: not such memory; the
+// buffer is untouched. Home's thread.
+enum result slab_take(struct batch_home *home, struct buffer *buffer, struct slab *slab) MUST_USE;
+
 // Makes a batch with one view (the caller's) and no debt. Takes both slabs (packed may be NULL or
 // empty). Never NULL.
 struct batch *batch_seal(struct batch_home *home, enum signal signal, struct slab *body,
@@ -72,10 +80,10 @@ struct batch *batch_make(enum signal signal, struct bytes body, uint64_t receive
 // The same as a detached part of `origin`, which owes and pays for it.
 struct batch *batch_make_detached(struct batch *origin, struct bytes body);
 
-void batch_hold(struct batch *batch);        // one more view; any thread that has one
-void batch_release(struct batch **batch);    // gives a view back; nulls; any thread
-void batch_owe(struct batch *batch);         // one more debt; any thread that has a view
-void batch_pay(struct batch *batch);         // one debt less
+void batch_hold(struct batch *batch);      // one more view; any thread that has one
+void batch_release(struct batch **batch);  // gives a view back; nulls; any thread
+void batch_owe(struct batch *batch);       // one more debt; any thread that has a view
+void batch_pay(struct batch *batch);       // one debt less
 // An owner needs `bytes` less of the body. True when less than a quarter is still live and the body
 // is over 64 KiB: the owner should copy its part out (parcel_detach) and release. Any thread.
 bool batch_let_go(struct batch *batch, size_t bytes);

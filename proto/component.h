@@ -100,6 +100,14 @@ struct shard_ops {
     void (*message)(void *state, struct shard_message *message, uint64_t now_ns);
     void (*flush)(void *state, uint64_t now_ns);  // SIGTERM: release every hold now
     void (*close)(void *state);
+    // Notes, optional: what the shard needs of an item that is looked at, taken at the door while
+    // the bytes are at hand. `wants_noted` stands in for `wants` and, with WANT_LOOK, fills `note`
+    // (note_bytes, aligned to 8); `before` is the note of an earlier item of the same request, or
+    // NULL. `look_noted` stands in for `look` when the parcel has notes.
+    size_t note_bytes;  // 0: none
+    enum want (*wants_noted)(const struct processor *processor, const struct item_view *view,
+                             const void *before, void *note);
+    void (*look_noted)(void *state, const struct parcel *parcel, uint64_t now_ns);
 };
 
 struct processor_ops {

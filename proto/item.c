@@ -44,8 +44,8 @@ INLINE enum scan_fault text_read(struct wire *wire, unsigned flags, struct bytes
         return fault;
     }
     *text = payload;
-    bool is_sound = (flags & SCAN_CHECK_UTF8) == 0 ||
-                    message_text_is_sound(payload.ptr, payload.len);
+    bool is_sound =
+        (flags & SCAN_CHECK_UTF8) == 0 || message_text_is_sound(payload.ptr, payload.len);
     return is_sound ? SCAN_OK : SCAN_UTF8;
 }
 
@@ -61,8 +61,7 @@ INLINE enum scan_fault enum_read(struct wire *wire, uint32_t *value)
 
 static enum scan_fault nested_fault(enum scan_fault fault)
 {
-    bool is_framing =
-        fault == SCAN_TRUNCATED || fault == SCAN_FIELD_NUMBER || fault == SCAN_VARINT;
+    bool is_framing = fault == SCAN_TRUNCATED || fault == SCAN_FIELD_NUMBER || fault == SCAN_VARINT;
     return is_framing ? SCAN_NESTED : fault;
 }
 
@@ -76,13 +75,33 @@ INLINE enum scan_fault nested_read(struct wire *wire, const uint8_t *start,
     if (fault != SCAN_OK) {
         return fault;
     }
-    if (trust == ITEM_UNTRUSTED &&
-        !(type == SCHEMA_KEY_VALUE && message_is_usual_pair(payload.ptr, wire->ptr, flags))) {
+    if (trust == ITEM_UNTRUSTED) {
         fault = nested_fault(message_validate(type, payload, flags, 2));
     }
     range->ptr = range->ptr != NULL ? range->ptr : start;
     range->len = (size_t)(wire->ptr - range->ptr);
     (*count)++;
+    return fault;
+}
+
+// The same for an attribute, whose usual shape is recognised here and leaves a trace of its key.
+INLINE enum scan_fault attribute_read(struct wire *wire, const uint8_t *start,
+                                      enum item_trust trust, unsigned flags, struct item_view *view)
+{
+    struct bytes payload;
+    enum scan_fault fault = message_payload(wire, &payload);
+    if (fault != SCAN_OK) {
+        return fault;
+    }
+    if (trust == ITEM_UNTRUSTED && message_is_usual_pair(payload.ptr, wire->ptr, flags)) {
+        view->key_heads |= item_key_head(payload.ptr[2], payload.ptr[3]);
+    } else if (trust == ITEM_UNTRUSTED) {
+        fault = nested_fault(message_validate(SCHEMA_KEY_VALUE, payload, flags, 2));
+        view->key_heads = UINT64_MAX;  // any key
+    }
+    view->attributes.ptr = view->attributes.ptr != NULL ? view->attributes.ptr : start;
+    view->attributes.len = (size_t)(wire->ptr - view->attributes.ptr);
+    view->attribute_count++;
     return fault;
 }
 
@@ -141,8 +160,7 @@ INLINE enum scan_fault span_field(struct wire *wire, const uint8_t *start, uint3
     case MESSAGE_TAG(SPAN_END, WIRE_FIXED64):
         return message_fixed64(wire, &view->end_ns);
     case MESSAGE_TAG(SPAN_ATTRIBUTES, WIRE_LEN):
-        return nested_read(wire, start, SCHEMA_KEY_VALUE, trust, flags, &view->attributes,
-                           &view->attribute_count);
+        return attribute_read(wire, start, trust, flags, view);
     case MESSAGE_TAG(SPAN_EVENTS, WIRE_LEN):
         return nested_read(wire, start, SCHEMA_EVENT, trust, flags, &view->events,
                            &view->event_count);
@@ -195,8 +213,7 @@ static void log_field(const struct wire_field *field, const uint8_t *end, struct
         view->events = field->bytes;
         break;
     case MESSAGE_TAG(LOG_ATTRIBUTES, WIRE_LEN):
-        view->attributes.ptr =
-            view->attributes.ptr != NULL ? view->attributes.ptr : field->start;
+        view->attributes.ptr = view->attributes.ptr != NULL ? view->attributes.ptr : field->start;
         view->attributes.len = (size_t)(end - view->attributes.ptr);
         view->attribute_count++;
         break;

@@ -133,6 +133,7 @@ void parcel_unref(struct parcel **parcel_ptr)
         batch_release(&parcel->batch);
         arena_fini(&parcel->memory);
         free(parcel->items);
+        free(parcel->notes);
         parcel->magic = 0;
         free(parcel);
     }

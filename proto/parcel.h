@@ -16,40 +16,42 @@ enum parcel_mode { PARCEL_ALL, PARCEL_ONLY, PARCEL_EXCEPT };
 
 enum edit_kind { EDIT_APPEND, EDIT_DELETE, EDIT_DELETE_PREFIX, EDIT_REPLACE };
 
-struct edit {                    // on the attributes of one item
-    struct edit *next;           // in order of addition, all items of the parcel
+struct edit {           // on the attributes of one item
+    struct edit *next;  // in order of addition, all items of the parcel
     uint32_t item_at;
     enum edit_kind kind;
-    struct bytes key;            // DELETE, REPLACE: the key; DELETE_PREFIX: the prefix
-    struct bytes fields;         // APPEND, REPLACE: serialised attribute fields with their tags
-};                               // (SPAN_ATTRIBUTES or LOG_ATTRIBUTES)
+    struct bytes key;     // DELETE, REPLACE: the key; DELETE_PREFIX: the prefix
+    struct bytes fields;  // APPEND, REPLACE: serialised attribute fields with their tags
+};                        // (SPAN_ATTRIBUTES or LOG_ATTRIBUTES)
 
 #define PARCEL_EDIT_BYTES_MAX ((size_t)256 * 1024)
 
-struct parcel_link {             // the parcel's place in one exporter's inbox
-    struct mailbox_node node;    // first member
+struct parcel_link {           // the parcel's place in one exporter's inbox
+    struct mailbox_node node;  // first member
     struct parcel *parcel;
 };
 
 struct parcel {
     uint32_t magic;
     enum parcel_mode mode;
-    struct batch *batch;         // one view
-    struct item_place *items;    // ONLY, EXCEPT: ascending by item_at; on the heap
+    struct batch *batch;       // one view
+    struct item_place *items;  // ONLY, EXCEPT: ascending by item_at; on the heap
     uint32_t place_count;
-    uint32_t item_count;         // items that the parcel stands for (metrics: data points)
+    uint32_t item_count;  // items that the parcel stands for (metrics: data points)
     struct edit *edits, **edits_end;
-    struct arena memory;         // edits
-    size_t edit_bytes;           // of them in use, at most PARCEL_EDIT_BYTES_MAX
-    size_t charge_bytes;         // reserved for it at each exporter of its pipeline
-    const void *pipeline;        // the service's; opaque here
-    uint32_t stage;              // next processor of that pipeline
+    struct arena memory;   // edits
+    size_t edit_bytes;     // of them in use, at most PARCEL_EDIT_BYTES_MAX
+    size_t charge_bytes;   // reserved for it at each exporter of its pipeline
+    void *notes;           // of one that is only looked at: one for each item, in their order;
+                           // on the heap; NULL: none
+    const void *pipeline;  // the service's; opaque here
+    uint32_t stage;        // next processor of that pipeline
     // bit set: exporters of the pipeline that hold a reservation for it
     uint32_t exporters;
-    bool own;                    // Sidejudge's own product (carrier, log record): served from the
-                                 // reserved tenth of the queues
+    bool own;  // Sidejudge's own product (carrier, log record): served from the
+               // reserved tenth of the queues
     atomic_uint references;
-    struct mailbox_node node;    // for shard mailboxes, before it reaches exporters
+    struct mailbox_node node;  // for shard mailboxes, before it reaches exporters
     uint32_t link_count;
     struct parcel_link links[];  // one per exporter of the pipeline
 };
@@ -61,7 +63,7 @@ struct parcel *parcel_new(struct batch *batch, enum parcel_mode mode,
                           const struct item_place *places, uint32_t place_count,
                           uint32_t link_count);
 void parcel_ref(struct parcel *parcel);
-void parcel_unref(struct parcel **parcel);    // any thread; the last one releases the batch
+void parcel_unref(struct parcel **parcel);  // any thread; the last one releases the batch
 bool parcel_is_whole(const struct parcel *parcel);
 
 // Edits; before the parcel is given to exporters; not of metrics. Copies. They apply in order of
@@ -96,7 +98,7 @@ void parcel_render(const struct parcel *parcel, struct buffer *out);
 // own. Containers' headers are repeated in each piece that has items of theirs.
 struct parcel_cutter {
     const struct parcel *parcel;
-    uint32_t next_item;          // ordinal among the parcel's items
+    uint32_t next_item;  // ordinal among the parcel's items
 };
 void parcel_cutter_begin(struct parcel_cutter *cutter, const struct parcel *parcel);
 // Appends the next piece to `out`: at least one item; false when nothing is left. `item_count` gets

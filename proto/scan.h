@@ -31,49 +31,58 @@ struct item_place {
     uint32_t item_at;
 };
 
-struct item_view {               // valid while the body lives; pointers into it
+struct item_view {  // valid while the body lives; pointers into it
     enum signal signal;
     struct item_place place;
-    struct bytes item;           // payload of the span / log record / metric
-    struct bytes resource;       // payload of the Resource message; empty when absent
-    struct bytes scope;          // payload of the InstrumentationScope; empty when absent
-    enum scan_fault fault;       // SCAN_OK, or why this item is left out
+    struct bytes item;      // payload of the span / log record / metric
+    struct bytes resource;  // payload of the Resource message; empty when absent
+    struct bytes scope;     // payload of the InstrumentationScope; empty when absent
+    enum scan_fault fault;  // SCAN_OK, or why this item is left out
     // spans and log records (metrics leave the rest zero)
-    const uint8_t *trace_id;     // 16 bytes; NULL when absent or all zero
-    const uint8_t *span_id;      // 8 bytes; NULL when absent or all zero
-    const uint8_t *parent_id;    // 8 bytes; NULL when absent or all zero
-    struct bytes name;           // span name; event_name of a log record
+    const uint8_t *trace_id;   // 16 bytes; NULL when absent or all zero
+    const uint8_t *span_id;    // 8 bytes; NULL when absent or all zero
+    const uint8_t *parent_id;  // 8 bytes; NULL when absent or all zero
+    struct bytes name;         // span name; event_name of a log record
     struct bytes trace_state;
-    uint64_t start_ns, end_ns;   // spans; log records: time_unix_nano and observed_time_unix_nano
+    uint64_t start_ns, end_ns;  // spans; log records: time_unix_nano and observed_time_unix_nano
     uint32_t flags;
-    uint32_t kind;               // enum span_kind as sent; log records: severity_number
-    uint32_t status;             // enum span_status as sent
+    uint32_t kind;    // enum span_kind as sent; log records: severity_number
+    uint32_t status;  // enum span_status as sent
     // from the tag of the first attributes field to the end of the last one (other fields may lie
     // between)
     struct bytes attributes;
     // the same for span events; log records: payload of the body AnyValue
     struct bytes events;
     uint32_t attribute_count, event_count;
-    uint32_t point_count;        // metrics: data points
+    // Which pairs of first bytes the attributes' keys have, as a set of item_key_head; 0: not
+    // known. Says that a key is not there without a walk over all.
+    uint64_t key_heads;
+    uint32_t point_count;  // metrics: data points
 };
+
+// Keys that conventions use often fall apart by this.
+static inline uint64_t item_key_head(uint8_t first, uint8_t second)
+{
+    return UINT64_C(1) << ((first * 17u + second) & 63);
+}
 
 // Called once per item, faulty ones included, in order of the bytes. False stops the scan with
 // RESULT_STOP.
 typedef bool (*scan_item_fn)(void *arg, const struct item_view *view);
 
-enum {                           // flags
-    SCAN_CHECK_UTF8 = 1,         // also check UTF-8 of strings (the door does; the bench may not)
-    SCAN_TRUSTED = 2,            // this body was scanned before: framing only, no faults of items
+enum {                    // flags
+    SCAN_CHECK_UTF8 = 1,  // also check UTF-8 of strings (the door does; the bench may not)
+    SCAN_TRUSTED = 2,     // this body was scanned before: framing only, no faults of items
 };
 
 struct scan_report {
-    uint32_t item_count;         // spans, log records or metrics seen
-    uint32_t rejected_count;     // of them left out (metrics: data points)
+    uint32_t item_count;      // spans, log records or metrics seen
+    uint32_t rejected_count;  // of them left out (metrics: data points)
     uint32_t fault_counts[SCAN_FAULT_COUNT];
     // of the first item left out, or of the framing when the result is RESULT_REJECT
     enum scan_fault first_fault;
-    char first_name[64];         // its name, printable ASCII, cut
-    size_t fault_at;             // offset of the framing fault
+    char first_name[64];  // its name, printable ASCII, cut
+    size_t fault_at;      // offset of the framing fault
 };
 
 // RESULT_OK (report->rejected_count may be > 0) or RESULT_REJECT (framing). body.len < 2^31.

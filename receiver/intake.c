@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Inflating writes into a scratch buffer that is kept between calls, because a fresh buffer per
-// body faults fresh pages; small results are then copied into a recycled slab, large ones hand
-// their memory over. What is being made is charged while it grows and the charge is given back
-// just before the slab takes its own, so that for a moment too little is charged, never too much.
-// A light call inflates up to the light ceiling only: a body that turns out larger is left as it
-// came, and a worker begins anew, having lost at most a quarter of a millisecond.
+// body faults fresh pages; it is a recycled slab to begin with, which the result leaves with when
+// it fills it, and which stays when the result is small and is copied. What is being made is
+// charged while it grows and the charge is given back just before the slab takes its own, so that
+// for a moment too little is charged, never too much. A light call inflates up to the light ceiling
+// only: a body that turns out larger is left as it came, and a worker begins anew, having lost at
+// most a quarter of a millisecond.
 //
 // Refused: trusting ISIZE or the zstd frame's content size for choosing the thread (both lie at
 // will). Bounds: plain_max on either form, codec_inflate's window, otlp_json's depth. The thread
@@ -92,10 +93,14 @@ static void explain(struct intake_call *call, const char *sentence)
 static enum result inflate(struct intake *intake, struct intake_call *call, size_t ceiling)
 {
     const char *why = "the body cannot be decompressed";
+    struct bytes packed = bytes_from(call->body.ptr, call->body.len);
     scratch_ready(&intake->plain, ceiling);
-    enum result result =
-        codec_inflate(intake->compressor, call->codec, bytes_from(call->body.ptr, call->body.len),
-                      &intake->plain, charge_up_to, intake, &why);
+    if (intake->plain.ptr == NULL) {
+        size_t hint = codec_inflated_hint(call->codec, packed);
+        slab_lend(intake->home, hint < ceiling ? hint + 1 : ceiling + 1, &intake->plain);
+    }
+    enum result result = codec_inflate(intake->compressor, call->codec, packed, &intake->plain,
+                                       charge_up_to, intake, &why);
     if (result == RESULT_TOO_LARGE) {
         explain(call, "request body too large once decompressed");
     } else if (result == RESULT_SHED) {
@@ -117,12 +122,16 @@ static enum result transcode(struct intake *intake, struct intake_call *call, st
                                  sizeof call->reply.message);
 }
 
-// The made form as a slab: copied when it is small, handed over when it is not.
+// The made form as a slab: handed over when it fills its memory or is large, else copied.
 static enum result to_slab(struct intake *intake, struct buffer *made, struct slab *slab)
 {
     discharge(intake);
     if (made->len == 0) {
         return RESULT_OK;
+    }
+    enum result taken = slab_take(intake->home, made, slab);
+    if (taken != RESULT_MISSING) {
+        return taken;
     }
     if (made->len > INTAKE_LIGHT_BYTES) {
         return slab_adopt(intake->home, made, slab);
@@ -139,8 +148,8 @@ static enum result to_slab(struct intake *intake, struct buffer *made, struct sl
 static void offer(struct intake_call *call, struct batch_home *home, struct slab *body,
                   struct slab *packed)
 {
-    struct batch *batch = batch_seal(home, call->signal, body, packed, call->codec,
-                                     call->received_ns);
+    struct batch *batch =
+        batch_seal(home, call->signal, body, packed, call->codec, call->received_ns);
     struct batch *kept = batch;
     batch_hold(kept);  // its count is wanted when the sink has let go of it
     call->result = call->sink->offer(call->sink, &batch, &call->reply);

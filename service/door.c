@@ -6,8 +6,9 @@
 // sorted during the scan. Everything else (editing processors, several stages) takes the general
 // path, which walks the parcel at each stage (pipeline.c).
 //
-// Refused: deciding per span. Bounds: marks grow with the request's items (20 bytes each, freed at
-// the end of the call). Any I/O or ingest thread.
+// Refused: deciding per span. Bounds: a mark of 20 bytes for every 16 bytes of the request (freed
+// at the end of the call): what has more is not telemetry; notes to half of its size. Any I/O or
+// ingest thread.
 
 #include "service/door.h"
 
@@ -21,6 +22,8 @@
 #include "proto/scan.h"
 
 #define MARKS_LOCAL 128
+#define NOTES_MIN 16
+#define MARK_REQUEST_BYTES 16  // a span with its ids has 30
 #define RETRY_AFTER_S 5
 
 enum mark_kind { MARK_REJECTED, MARK_LOOK, MARK_TAKE };
@@ -29,6 +32,13 @@ struct mark {
     struct item_place place;
     uint32_t len;
     uint8_t kind, shard;
+};
+
+// Of what the one sharded stage looks at (component.h); on the heap, given to the looked-at parcel.
+struct notes {
+    uint8_t *ptr;
+    size_t each;  // bytes of one; 0: the stage takes none, or they are given up
+    size_t count, capacity;
 };
 
 struct plan {
@@ -42,6 +52,8 @@ struct plan {
     int stage;                          // the one sharded stage that wants something; -1: none
     bool general;                       // something else wants something
     bool out_of_memory;
+    bool too_many;  // more marks than a request of this size may have
+    struct notes notes;
     size_t charge_bytes;
     uint32_t exporters;
     struct scan_report report;
@@ -52,6 +64,11 @@ struct plan {
 static void mark_add(struct plan *plan, const struct item_view *view, enum mark_kind kind,
                      unsigned shard)
 {
+    if (plan->mark_count >= MARKS_LOCAL &&
+        plan->mark_count > plan->batch->body.len / MARK_REQUEST_BYTES) {
+        plan->too_many = true;
+        return;
+    }
     if (plan->mark_count == plan->mark_capacity) {
         size_t capacity = plan->mark_capacity * 2;
         struct mark *marks = plan->marks == plan->local
@@ -73,6 +90,44 @@ static void mark_add(struct plan *plan, const struct item_view *view, enum mark_
                                                     .shard = (uint8_t)shard};
 }
 
+// Room for one more note; NULL when they would take more than half of the request's size, which is
+// all that they are charged as: then the shard reads the request itself.
+static void *note_room(struct plan *plan)
+{
+    struct notes *notes = &plan->notes;
+    if (notes->each == 0) {
+        return NULL;
+    }
+    if (notes->count == notes->capacity) {
+        size_t capacity = notes->capacity > 0 ? notes->capacity * 2 : NOTES_MIN;
+        size_t most = plan->batch->body.len / 2 / notes->each + 1;
+        capacity = capacity < most ? capacity : most;
+        uint8_t *ptr = capacity > notes->count ? realloc(notes->ptr, capacity * notes->each) : NULL;
+        if (ptr == NULL) {
+            notes->each = 0;
+            return NULL;
+        }
+        notes->ptr = ptr;
+        notes->capacity = capacity;
+    }
+    return notes->ptr + notes->count * notes->each;
+}
+
+static enum want slot_wants(struct plan *plan, const struct processor_slot *slot,
+                            const struct item_view *view)
+{
+    bool noted = slot->ops->shard != NULL && slot->ops->shard->note_bytes > 0;
+    void *note = noted && !plan->general ? note_room(plan) : NULL;
+    if (note == NULL) {
+        return slot->ops->wants(slot->processor, view);
+    }
+    const struct notes *notes = &plan->notes;
+    const uint8_t *before = notes->count > 0 ? (uint8_t *)note - notes->each : NULL;
+    enum want want = slot->ops->shard->wants_noted(slot->processor, view, before, note);
+    plan->notes.count += want == WANT_LOOK;
+    return want;
+}
+
 // Asks every processor of the chain; remembers what the first one that wants the item wants.
 static void plan_ask(struct plan *plan, const struct item_view *view)
 {
@@ -80,7 +135,7 @@ static void plan_ask(struct plan *plan, const struct item_view *view)
     bool taken = false;
     for (size_t i = 0; i < pipeline->chain_count; i++) {
         const struct processor_slot *slot = &pipeline->chain[i];
-        enum want want = slot->ops->wants(slot->processor, view);
+        enum want want = slot_wants(plan, slot, view);
         if (want == WANT_NOTHING) {
             continue;
         }
@@ -117,7 +172,20 @@ static bool plan_item(void *arg, const struct item_view *view)
     } else {
         plan_ask(plan, view);
     }
-    return !plan->out_of_memory;
+    return !plan->out_of_memory && !plan->too_many;
+}
+
+// The size of a note where one stage alone takes any.
+static size_t notes_of(const struct pipeline *pipeline)
+{
+    size_t each = 0;
+    for (size_t i = 0; i < pipeline->chain_count; i++) {
+        const struct shard_ops *shard = pipeline->chain[i].ops->shard;
+        if (shard != NULL && shard->note_bytes > 0) {
+            each = each == 0 ? shard->note_bytes : 0;
+        }
+    }
+    return each;
 }
 
 static void plan_init(struct plan *plan, struct pipeline *pipeline, struct batch *batch)
@@ -129,10 +197,12 @@ static void plan_init(struct plan *plan, struct pipeline *pipeline, struct batch
     plan->marks = plan->local;
     plan->mark_capacity = MARKS_LOCAL;
     plan->stage = -1;
+    plan->notes.each = notes_of(pipeline);
 }
 
 static void plan_fini(struct plan *plan)
 {
+    free(plan->notes.ptr);
     if (plan->marks != plan->local) {
         free(plan->marks);
     }
@@ -178,6 +248,14 @@ static enum result plan_make(struct plan *plan, struct offer_reply *reply)
     if (result == RESULT_REJECT) {
         snprintf(reply->message, sizeof(reply->message), "malformed request at byte %zu: %s",
                  plan->report.fault_at, scan_fault_text(plan->report.first_fault));
+        return RESULT_REJECT;
+    }
+    if (plan->too_many) {
+        snprintf(
+            reply->message, sizeof(reply->message),
+            "%zu of the first %u %s are faulty: the request is refused as a whole; the first: %s",
+            plan->rejected_count, plan->report.item_count, signal_items(batch->signal),
+            scan_fault_text(plan->report.first_fault));
         return RESULT_REJECT;
     }
     if (result != RESULT_OK) {
@@ -260,6 +338,33 @@ static bool plan_waits_whole(const struct plan *plan)
            (plan->look_shards & ~plan->take_shards) == 0;
 }
 
+// The notes of what one shard looks at; NULL: it reads the request itself.
+static void *notes_take(struct plan *plan, int shard, size_t look_count)
+{
+    struct notes *notes = &plan->notes;
+    if (notes->each == 0 || notes->count != plan->look_count) {
+        return NULL;
+    }
+    if (shard < 0) {
+        void *all = notes->ptr;
+        notes->ptr = NULL;
+        return all;
+    }
+    uint8_t *own = malloc(look_count * notes->each);
+    uint8_t *end = own;
+    const uint8_t *note = notes->ptr;
+    for (size_t i = 0; own != NULL && i < plan->mark_count; i++) {
+        if (plan->marks[i].kind == MARK_LOOK) {  // one note each, in their order
+            if (plan->marks[i].shard == shard) {
+                memcpy(end, note, notes->each);
+                end += notes->each;
+            }
+            note += notes->each;
+        }
+    }
+    return own;
+}
+
 static void commit_looks(struct plan *plan, struct item_place *places)
 {
     const struct pipeline *pipeline = plan->pipeline;
@@ -273,9 +378,11 @@ static void commit_looks(struct plan *plan, struct item_place *places)
             size_t count = marks_collect(plan, 1U << MARK_REJECTED | 1U << MARK_TAKE, -1, places);
             look = plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count,
                                (uint32_t)plan->look_count);
+            look->notes = notes_take(plan, -1, plan->look_count);
         } else {
             size_t count = marks_collect(plan, 1U << MARK_LOOK, (int)s, places);
             look = plan_parcel(plan, PARCEL_ONLY, places, count, (uint32_t)count);
+            look->notes = notes_take(plan, (int)s, count);
         }
         look->exporters = 0;
         shard_post_look(shard_tickets_take(&plan->tickets, s), processor, &look);

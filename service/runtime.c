@@ -204,8 +204,10 @@ static void start_lines(struct runtime *runtime)
 enum result runtime_start(const struct settings *settings, const struct runtime_options *options,
                           struct runtime **out, char *why, size_t why_len)
 {
-    mallopt(M_MMAP_THRESHOLD,
-            4 << 20);  // bodies of a megabyte come from recycled heap, not from fresh mappings
+    // Bodies of a megabyte come from recycled heap, not from fresh mappings; and what was freed at
+    // the heap's end stays there for the next one: a page taken anew costs more than its sending.
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 2 << 20);
     struct runtime *runtime = calloc(1, sizeof(*runtime));
     CHECK(runtime != NULL);
     runtime->magic = RUNTIME_MAGIC;

@@ -257,6 +257,7 @@ void rig_close(struct rig *rig)
 struct door {
     struct rig *rig;
     struct item_place *look, *take;
+    struct span_note *notes;  // of what is looked at
     uint32_t look_count, take_count;
 };
 
@@ -264,7 +265,10 @@ static bool door_item(void *arg, const struct item_view *view)
 {
     struct door *door = arg;
     CHECK(view->fault == SCAN_OK);
-    switch (evaluation_processor.wants(door->rig->processor, view)) {
+    const struct shard_ops *shard = evaluation_processor.shard;
+    struct span_note *note = &door->notes[door->look_count];
+    switch (shard->wants_noted(door->rig->processor, view, door->look_count > 0 ? note - 1 : NULL,
+                               note)) {
     case WANT_LOOK:
         door->look[door->look_count++] = view->place;
         break;
@@ -277,13 +281,21 @@ static bool door_item(void *arg, const struct item_view *view)
     return true;
 }
 
-static void offer_look(struct rig *rig, struct batch *batch, const struct door *door)
+// By notes, as the service does it; every other request without, as it does when they are large.
+static void offer_look(struct rig *rig, struct batch *batch, struct door *door)
 {
     if (door->look_count == 0) {
         return;
     }
     batch_hold(batch);
     struct parcel *parcel = parcel_new(batch, PARCEL_ONLY, door->look, door->look_count, 1);
+    if (rig->without_notes) {
+        free(door->notes);
+    } else {
+        parcel->notes = door->notes;
+    }
+    door->notes = NULL;
+    rig->without_notes = !rig->without_notes;
     struct shard_ticket *ticket = shard_reserve(rig->shard);
     CHECK(ticket);
     shard_post_look(&ticket, rig->processor, &parcel);
@@ -305,8 +317,9 @@ void rig_offer(struct rig *rig, struct bytes request, bool packed)
         batch->packed = BYTES_LITERAL("as it came");
     }
     door.look = calloc(RIG_SPANS_MAX, sizeof(*door.look));
+    door.notes = calloc(RIG_SPANS_MAX, sizeof(*door.notes));
     door.take = calloc(RIG_SPANS_MAX, sizeof(*door.take));
-    CHECK(door.look && door.take);
+    CHECK(door.look && door.take && door.notes);
     CHECK(scan_request(SIGNAL_TRACES, batch->body, 0, door_item, &door, &report) == RESULT_OK);
     batch->item_count = report.item_count;
     if (packed && door.take_count > 0) {
@@ -327,6 +340,7 @@ void rig_offer(struct rig *rig, struct bytes request, bool packed)
         }
     }
     batch_release(&batch);
+    free(door.notes);
     free(door.look);
     free(door.take);
     rig_advance(rig, 0);

@@ -33,6 +33,7 @@ struct rig {
     struct account *account;
     struct processor *processor;
     struct shard *shard;
+    bool without_notes;  // the next request is looked at without
     uint64_t now_ns;
     struct rig_span *spans;
     size_t span_count;

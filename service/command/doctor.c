@@ -56,8 +56,10 @@ static void check_port(struct bytes endpoint, const char *what, bool running)
     snprintf(host, sizeof(host), "%.*s", BYTES_PRINTF(name));
     const char *port = (const char *)endpoint.ptr + colon;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    if (getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found) != 0) {
-        say(false, what, "%.*s is not an address; write host:port", BYTES_PRINTF(endpoint));
+    int unknown = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found);
+    if (unknown != 0) {
+        say(false, what, "%.*s: %s; write host:port, with a host that this machine knows",
+            BYTES_PRINTF(endpoint), gai_strerror(unknown));
         return;
     }
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;

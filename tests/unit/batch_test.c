@@ -168,6 +168,67 @@ static void a_refused_adoption_leaves_the_buffer(void **state)
     account_free(account);
 }
 
+static void a_lent_slab_comes_back_filled(void **state)
+{
+    (void)state;
+    struct account *account = account_new((size_t)64 << 20);
+    struct batch_home *home = batch_home_new(account, KEEP_BYTES);
+    struct buffer buffer;
+    struct slab slab = {0};
+    slab_fill(home, &slab, 20000);
+    uint8_t *memory = slab.ptr;
+    slab_drop(home, &slab);
+    buffer_init(&buffer, 100000);
+    slab_lend(home, 20000, &buffer);
+    assert_ptr_equal(buffer.ptr, memory);
+    assert_int_equal(account_used(account, POOL_REQUESTS), 0);
+    memset(buffer_reserve(&buffer, 10000), 'z', 10000);
+    buffer_commit(&buffer, 10000);
+    assert_int_equal(slab_take(home, &buffer, &slab), RESULT_OK);
+    assert_null(buffer.ptr);
+    assert_ptr_equal(slab.ptr, memory);
+    assert_int_equal(slab.len, 10000);
+    assert_int_equal(account_used(account, POOL_REQUESTS), slab.capacity);
+    slab_drop(home, &slab);
+    assert_int_equal(account_used(account, POOL_REQUESTS), 0);
+    batch_home_close(home);
+    account_free(account);
+}
+
+static void nothing_is_lent_when_nothing_is_kept(void **state)
+{
+    (void)state;
+    struct batch_home *home = batch_home_new(NULL, KEEP_BYTES);
+    struct buffer buffer;
+    buffer_init(&buffer, 100);
+    slab_lend(home, 100, &buffer);
+    slab_lend(home, SIZE_MAX, &buffer);
+    assert_null(buffer.ptr);
+    assert_int_equal(buffer.capacity, 0);
+    batch_home_close(home);
+}
+
+static void what_does_not_fill_a_slab_is_not_taken(void **state)
+{
+    (void)state;
+    struct account *account = account_new(10000);
+    struct batch_home *home = batch_home_new(account, KEEP_BYTES);
+    struct buffer buffer;
+    struct slab slab = {0};
+    buffer_init(&buffer, (size_t)1 << 20);
+    buffer_append_text(&buffer, "odd size");
+    assert_int_equal(slab_take(home, &buffer, &slab), RESULT_MISSING);
+    memset(buffer_reserve(&buffer, 16000), 'y', 16000);
+    assert_int_equal(slab_take(home, &buffer, &slab), RESULT_MISSING);  // a few bytes of 16 KiB
+    buffer_commit(&buffer, 16000);
+    assert_int_equal(slab_take(home, &buffer, &slab), RESULT_SHED);  // beyond the account
+    assert_int_equal(buffer.len, 16008);
+    assert_null(slab.ptr);
+    buffer_fini(&buffer);
+    batch_home_close(home);
+    account_free(account);
+}
+
 static void the_compressed_form_travels_with_the_body(void **state)
 {
     (void)state;
@@ -360,6 +421,9 @@ int main(void)
         cmocka_unit_test(a_foreign_buffer_becomes_a_slab_and_is_charged),
         cmocka_unit_test(an_empty_buffer_becomes_an_empty_slab),
         cmocka_unit_test(a_refused_adoption_leaves_the_buffer),
+        cmocka_unit_test(a_lent_slab_comes_back_filled),
+        cmocka_unit_test(nothing_is_lent_when_nothing_is_kept),
+        cmocka_unit_test(what_does_not_fill_a_slab_is_not_taken),
         cmocka_unit_test(the_compressed_form_travels_with_the_body),
         cmocka_unit_test(ids_ascend),
         cmocka_unit_test(a_detached_copy_owes_where_it_came_from),

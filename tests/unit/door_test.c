@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "proto/wire.h"
 #include "tests/unit/pipeline_stage.h"
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -76,7 +77,42 @@ static void looked_at_spans_go_at_once_and_are_seen(void **state)
     assert_int_equal(stage.fakes[0].items, 2);
     stage_turn(&stage);
     assert_int_equal(stage.looked, 2);
+    assert_int_equal(stage.noted, 2);
     assert_int_equal(stage.taken, 0);
+}
+
+static void notes_are_of_what_is_looked_at_alone(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    struct batch *batch = stage_request(NAMES("l1", "a", "t1", "l2", "!bad", "l3"));
+    assert_int_equal(stage_offer(&stage, batch, &reply), RESULT_OK);
+    stage_turn(&stage);
+    assert_int_equal(stage.noted, 3);
+    assert_int_equal(stage.taken, 1);
+}
+
+static void notes_larger_than_half_of_the_request_are_given_up(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    static uint8_t body[4096];
+    struct buffer out;
+    buffer_init(&out, sizeof(body));
+    size_t resource = wire_open(&out, REQUEST_RESOURCES), scope = wire_open(&out, RESOURCE_SCOPES);
+    for (unsigned i = 0; i < 100; i++) {
+        size_t span = wire_open(&out, SCOPE_ITEMS);
+        wire_write_text(&out, SPAN_NAME, "l");
+        wire_close(&out, span);
+    }
+    wire_close(&out, scope);
+    wire_close(&out, resource);
+    struct batch *batch = batch_make(SIGNAL_TRACES, buffer_view(&out), clock_mono_ns());
+    buffer_fini(&out);
+    assert_int_equal(stage_offer(&stage, batch, &reply), RESULT_OK);
+    stage_turn(&stage);
+    assert_int_equal(stage.looked, 100);
+    assert_int_equal(stage.noted, 0);
 }
 
 static void request_of_taken_spans_only_leaves_nothing_to_push(void **state)
@@ -134,6 +170,28 @@ static void request_that_cannot_be_framed_is_refused_with_its_place(void **state
     struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_LITERAL("\x0a\x7f"), 0);
     assert_int_equal(stage_offer(&stage, batch, &reply), RESULT_REJECT);
     assert_non_null(strstr(reply.message, "at byte"));
+}
+
+// Each would take five times its own size to be remembered as left out.
+static void request_of_nothing_but_tiny_faults_is_refused_as_a_whole(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000 };
+    static const uint8_t span[] = {0x12, 3, 0x0a, 1, 'x'};  // a trace id of one byte
+    struct offer_reply reply;
+    struct buffer body;
+    buffer_init(&body, 1 << 20);
+    size_t resource = wire_open(&body, REQUEST_RESOURCES);
+    size_t scope = wire_open(&body, RESOURCE_SCOPES);
+    for (unsigned i = 0; i < COUNT; i++) {
+        buffer_append(&body, span, sizeof(span));
+    }
+    wire_close(&body, scope);
+    wire_close(&body, resource);
+    struct batch *batch = batch_make(SIGNAL_TRACES, buffer_view(&body), 0);
+    assert_int_equal(stage_offer(&stage, batch, &reply), RESULT_REJECT);
+    assert_non_null(strstr(reply.message, "trace_id"));
+    buffer_fini(&body);
 }
 
 static void full_only_exporter_refuses_with_a_time_to_retry(void **state)
@@ -240,6 +298,9 @@ int main(void)
                                         close_all),
         cmocka_unit_test_setup_teardown(looked_at_spans_go_at_once_and_are_seen, open_one,
                                         close_all),
+        cmocka_unit_test_setup_teardown(notes_are_of_what_is_looked_at_alone, open_one, close_all),
+        cmocka_unit_test_setup_teardown(notes_larger_than_half_of_the_request_are_given_up,
+                                        open_one, close_all),
         cmocka_unit_test_setup_teardown(request_of_taken_spans_only_leaves_nothing_to_push,
                                         open_one, close_all),
         cmocka_unit_test_setup_teardown(compressed_request_waits_as_a_whole, open_one, close_all),
@@ -247,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(request_of_faulty_spans_only_forwards_nothing, open_one,
                                         close_all),
         cmocka_unit_test_setup_teardown(request_that_cannot_be_framed_is_refused_with_its_place,
+                                        open_one, close_all),
+        cmocka_unit_test_setup_teardown(request_of_nothing_but_tiny_faults_is_refused_as_a_whole,
                                         open_one, close_all),
         cmocka_unit_test_setup_teardown(full_only_exporter_refuses_with_a_time_to_retry, open_one,
                                         close_all),

@@ -22,13 +22,15 @@ static void compare(enum signal signal, struct bytes item, unsigned *sound_count
 {
     struct item_view untrusted = {0};
     struct item_view trusted = {0};
-    enum scan_fault fault =
-        item_read(signal, item, ITEM_UNTRUSTED, SCAN_CHECK_UTF8, &untrusted);
-    enum scan_fault expected =
-        message_validate(schema_item(signal), item, SCAN_CHECK_UTF8, 1);
+    enum scan_fault fault = item_read(signal, item, ITEM_UNTRUSTED, SCAN_CHECK_UTF8, &untrusted);
+    enum scan_fault expected = message_validate(schema_item(signal), item, SCAN_CHECK_UTF8, 1);
     assert_string_equal(scan_fault_label(fault), scan_fault_label(expected));
     if (fault == SCAN_OK) {
         assert_int_equal(item_read(signal, item, ITEM_TRUSTED, 0, &trusted), SCAN_OK);
+        assert_true(trusted.key_heads == 0);  // what is trusted is stepped over
+        assert_true((untrusted.key_heads != 0) ==
+                    (signal == SIGNAL_TRACES && untrusted.attribute_count > 0));
+        untrusted.key_heads = 0;
         assert_memory_equal(&trusted, &untrusted, sizeof trusted);
         (*sound_count)++;
     }
@@ -88,17 +90,30 @@ static void trust_does_not_look_into_attributes(void **state)
     assert_int_equal(view.kind, 1);
 }
 
+static void first_bytes_of_keys_are_remembered(void **state)
+{
+    (void)state;
+    struct item_view view = {0};
+    struct bytes usual = BYTES_LITERAL("\x4a\x08\x0a\x02ge\x12\x02\x10\x01"
+                                       "\x4a\x08\x0a\x02ht\x12\x02\x10\x01");
+    assert_int_equal(item_read(SIGNAL_TRACES, usual, ITEM_UNTRUSTED, 0, &view), SCAN_OK);
+    assert_true(view.key_heads == (item_key_head('g', 'e') | item_key_head('h', 't')));
+    struct bytes value_first = BYTES_LITERAL("\x4a\x08\x12\x02\x10\x01\x0a\x02ge");
+    assert_int_equal(item_read(SIGNAL_TRACES, value_first, ITEM_UNTRUSTED, 0, &view), SCAN_OK);
+    assert_true(view.key_heads == UINT64_MAX);  // may be any
+    assert_int_equal(item_read(SIGNAL_TRACES, BYTES_NONE, ITEM_UNTRUSTED, 0, &view), SCAN_OK);
+    assert_true(view.key_heads == 0);
+}
+
 static void trust_still_checks_lengths(void **state)
 {
     (void)state;
     struct item_view view = {0};
-    assert_int_equal(
-        item_read(SIGNAL_TRACES, BYTES_LITERAL("\x2a\x05"), ITEM_TRUSTED, 0, &view),
-        SCAN_TRUNCATED);
-    assert_int_equal(
-        item_read(SIGNAL_TRACES, BYTES_LITERAL("\x2a\x85\x80\x80\x80\x80\x01"), ITEM_TRUSTED, 0,
-                  &view),
-        SCAN_VARINT);
+    assert_int_equal(item_read(SIGNAL_TRACES, BYTES_LITERAL("\x2a\x05"), ITEM_TRUSTED, 0, &view),
+                     SCAN_TRUNCATED);
+    assert_int_equal(item_read(SIGNAL_TRACES, BYTES_LITERAL("\x2a\x85\x80\x80\x80\x80\x01"),
+                               ITEM_TRUSTED, 0, &view),
+                     SCAN_VARINT);
 }
 
 int main(void)
@@ -107,6 +122,7 @@ int main(void)
         cmocka_unit_test(the_fast_reader_agrees_with_the_validator),
         cmocka_unit_test(a_faulty_item_can_still_be_looked_at),
         cmocka_unit_test(trust_does_not_look_into_attributes),
+        cmocka_unit_test(first_bytes_of_keys_are_remembered),
         cmocka_unit_test(trust_still_checks_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

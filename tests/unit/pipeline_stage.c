@@ -96,6 +96,45 @@ static void sharded_look(void *state, const struct parcel *parcel, uint64_t now_
     ((struct stage *)state)->looked += parcel->item_count;
 }
 
+// The note: which letter ended the name, and the one of the note before.
+static enum want wants_noted(const struct processor *processor, const struct item_view *view,
+                             const void *before, void *note)
+{
+    enum want want = wants_sharded(processor, view);
+    if (want == WANT_LOOK) {
+        uint8_t *letters = note;
+        memset(letters, 0, sizeof(uint64_t));
+        letters[0] = view->name.ptr[view->name.len - 1];
+        letters[1] = before != NULL ? *(const uint8_t *)before : 0;
+    }
+    return want;
+}
+
+struct note_check {
+    const uint8_t *note;
+    uint8_t before;
+};
+
+static bool note_item(void *arg, const struct item_view *view)
+{
+    struct note_check *check = arg;
+    if (view->name.ptr[0] == 'l') {
+        CHECK(check->note[0] == view->name.ptr[view->name.len - 1]);
+        CHECK(check->note[1] == check->before);
+        check->before = check->note[0];
+        check->note += sizeof(uint64_t);
+    }
+    return true;
+}
+
+static void sharded_look_noted(void *state, const struct parcel *parcel, uint64_t now_ns)
+{
+    struct note_check check = {.note = parcel->notes};
+    parcel_each(parcel, note_item, &check);
+    ((struct stage *)state)->noted += parcel->item_count;
+    sharded_look(state, parcel, now_ns);
+}
+
 static void sharded_take(void *state, struct parcel **parcel, uint64_t now_ns)
 {
     (void)now_ns;
@@ -122,7 +161,10 @@ static const struct shard_ops sharded_shard = {.open = sharded_open,
                                                .look = sharded_look,
                                                .take = sharded_take,
                                                .flush = sharded_flush,
-                                               .close = sharded_close};
+                                               .close = sharded_close,
+                                               .note_bytes = sizeof(uint64_t),
+                                               .wants_noted = wants_noted,
+                                               .look_noted = sharded_look_noted};
 static const struct processor_ops sharded_ops = {.wants = wants_sharded, .shard = &sharded_shard};
 
 struct edit_walk {

@@ -22,8 +22,8 @@ struct stage {
     struct shard *shards[1];
     struct pipeline pipeline;
     struct door door;
-    unsigned looked, taken, took_whole;
-    struct parcel *held[16];  // what the sharded processor took and keeps
+    unsigned looked, noted, taken, took_whole;  // noted: looked at by notes
+    struct parcel *held[16];                    // what the sharded processor took and keeps
     size_t held_count;
     struct shard_env *env;
 };

@@ -225,7 +225,7 @@ static void a_thread_takes_what_many_post_and_stops_empty(void **arg)
     assert_int_equal(probe.messages, 6000);
     assert_int_equal(probe.takes, posted);
     assert_int_equal(passed, posted);
-    assert_int_equal(probe.flushes, 1);
+    assert_true(probe.flushes >= 1);  // each turn of a stopping shard flushes
     assert_int_equal(shard_backlog(shard), 0);
     shard_free(&shard);
 }
