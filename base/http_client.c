@@ -282,13 +282,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 }
 
 // From the true time: were the timer early by the length of this turn, curl would find nothing due
-// and not ask again.
+// and not ask again. What is due at once, as each new transfer is, does not wait for the wheel's
+// next tick of a millisecond.
 static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
     (void)multi;
     struct http_client *client = arg;
     if (timeout_ms < 0) {
         loop_cancel_timer(client->loop, &client->curl_timer);
+    } else if (timeout_ms == 0) {
+        loop_set_timer(client->loop, &client->curl_timer, 0);
     } else {
         loop_set_timer(client->loop, &client->curl_timer,
                        clock_mono_ns() + (uint64_t)timeout_ms * NS_PER_MS);

@@ -90,6 +90,33 @@ static bool scan_escape(struct cursor *cursor)
     return true;
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80);
+}
+
+// Up to a quote, a backslash, a control character or the end; eight bytes at a time while none of
+// them is among those ("Bit Twiddling Hacks": has zero byte, has less than).
+static void skip_plain(struct cursor *cursor)
+{
+    uint64_t word;
+    while (cursor->end - cursor->at >= (ptrdiff_t)sizeof(word)) {
+        memcpy(&word, cursor->at, sizeof(word));
+        uint64_t control = (word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80);
+        if ((control | zero_bytes(word ^ EACH_BYTE('"')) | zero_bytes(word ^ EACH_BYTE('\\'))) !=
+            0) {
+            break;
+        }
+        cursor->at += sizeof(word);
+    }
+    while (cursor->at < cursor->end && *cursor->at >= 0x20 && *cursor->at != '"' &&
+           *cursor->at != '\\') {
+        cursor->at++;
+    }
+}
+
 // At the opening quote. A string value that is cut off may be kept up to its last whole character.
 static bool scan_string(struct cursor *cursor, bool is_value)
 {
@@ -99,10 +126,7 @@ static bool scan_string(struct cursor *cursor, bool is_value)
             cursor->scan->close_string = true;
             mark(cursor);
         }
-        while (cursor->at < cursor->end && *cursor->at >= 0x20 && *cursor->at != '"' &&
-               *cursor->at != '\\') {
-            cursor->at++;
-        }
+        skip_plain(cursor);
         if (is_value) {
             mark(cursor);
         }

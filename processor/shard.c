@@ -20,6 +20,7 @@
 #include "base/timers.h"
 
 enum { TURN_MESSAGES_MAX = 256 };
+#define NAP_NS NS_PER_MS
 #define SHARD_MAGIC MAGIC('S', 'H', 'R', 'D')
 #define TICKET_MAGIC MAGIC('T', 'C', 'K', 'T')
 
@@ -49,6 +50,7 @@ struct shard {
     struct shard_state *states;
     size_t state_count;
     uint64_t now_ns;
+    bool had_tickets;  // the last turn took some
     atomic_bool flush_wanted;
     atomic_bool stopping;
     _Atomic uint64_t turns;
@@ -188,7 +190,9 @@ uint64_t shard_turn(struct shard *shard, uint64_t now_ns)
         message_deliver(shard, (struct shard_message *)node);
         taken++;
     }
+    shard->had_tickets = false;
     while (taken < TURN_MESSAGES_MAX && (node = mailbox_take(&shard->tickets)) != NULL) {
+        shard->had_tickets = true;
         ticket_deliver(shard, (struct shard_ticket *)node);
         taken++;
     }
@@ -207,9 +211,17 @@ static void alarm_rings(struct timer *timer, void *arg, uint64_t now_ns)
     (void)timer, (void)arg, (void)now_ns;  // waking up is all: the hook makes the turn
 }
 
+// While requests come, the shard looks for tickets once in a while instead of being woken for each:
+// nobody waits for a look, and what is taken has come to wait. The first turn that finds none goes
+// back to sleep until it is woken.
+static bool shard_naps(const struct shard *shard)
+{
+    return shard->had_tickets && !atomic_load_explicit(&shard->stopping, memory_order_relaxed);
+}
+
 static bool shard_is_empty(struct shard *shard)
 {
-    bool tickets_idle = mailbox_doze(&shard->tickets);
+    bool tickets_idle = shard_naps(shard) || mailbox_doze(&shard->tickets);
     bool posted_idle = mailbox_doze(&shard->posted);
     return tickets_idle && posted_idle;
 }
@@ -230,6 +242,9 @@ static bool shard_hook(void *arg, uint64_t now_ns)
     }
     if (next_ns <= now_ns || !empty || stopping) {
         return true;
+    }
+    if (shard_naps(shard) && now_ns + NAP_NS < next_ns) {
+        next_ns = now_ns + NAP_NS;
     }
     if (next_ns == UINT64_MAX) {
         loop_cancel_timer(shard->loop, &shard->alarm);

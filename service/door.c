@@ -22,7 +22,7 @@
 #include "proto/scan.h"
 
 #define MARKS_LOCAL 128
-#define NOTES_MIN 16
+#define NOTES_MIN 4
 #define MARK_REQUEST_BYTES 16  // a span with its ids has 30
 #define RETRY_AFTER_S 5
 

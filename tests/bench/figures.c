@@ -20,6 +20,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/compression.h"
 #include "tests/bench/load.h"
 #include "tests/bench/sink.h"
 #include "tests/bench/subject.h"
@@ -54,6 +55,14 @@ static double median(double *values, unsigned count)
     return count == 0 ? NAN : values[count / 2];
 }
 
+static void print_goal(const char *text)
+{
+    if (text != NULL) {
+        printf("# goal %s\n", text);
+        fflush(stdout);
+    }
+}
+
 struct row {
     const char *name;
     enum workload_kind kind;
@@ -66,6 +75,7 @@ struct row {
     const char *processors;
     unsigned subjects;  // set of 1 << enum subject_kind
     bool per_request;   // the figure is per request, not per span
+    const char *goal;   // of DESIGN 9, printed behind the figures; NULL: none
 };
 
 #define EVERYBODY                                                                                  \
@@ -174,6 +184,7 @@ static void run_row(const struct row *row)
             line(name, median(ratio, ratios), "ratio");
         }
     }
+    print_goal(row->goal);
     workload_fini(&workload);
 }
 
@@ -184,6 +195,7 @@ static const struct row rows[] = {
      .requests = 2000,
      .connections = 4,
      .window = 1,
+     .goal = "0.45 us/span, and 2.2 x the forwarder (forwarder_over_sidejudge 0.45)",
      .subjects = EVERYBODY},
     {.name = "forward_llm_20KB",
      .kind = WORKLOAD_LLM,
@@ -191,7 +203,18 @@ static const struct row rows[] = {
      .requests = 8000,
      .connections = 4,
      .window = 1,
+     .goal = "15 us/span without grading; here each span is a target that the deterministic "
+             "evaluators grade",
      .subjects = EVERYBODY},
+    {.name = "forward_llm_20KB_ungraded",
+     .kind = WORKLOAD_LLM,
+     .spans = 1,
+     .requests = 8000,
+     .connections = 4,
+     .window = 1,
+     .processors = "{evaluation: {sampling: {baseline: 0}}}",
+     .goal = "15 us/span; the content is read for the quality signals all the same",
+     .subjects = 1U << SUBJECT_SIDEJUDGE},
     {.name = "forward_512x383B_grpc",
      .kind = WORKLOAD_SMALL,
      .spans = 512,
@@ -200,6 +223,7 @@ static const struct row rows[] = {
      .window = 1,
      .grpc_in = true,
      .grpc_out = true,
+     .goal = "0.45 us/span, and 2.2 x the forwarder (forwarder_over_sidejudge 0.45)",
      .subjects = EVERYBODY},
     {.name = "forward_llm_20KB_grpc",
      .kind = WORKLOAD_LLM,
@@ -209,6 +233,7 @@ static const struct row rows[] = {
      .window = 1,
      .grpc_in = true,
      .grpc_out = true,
+     .goal = "15 us/span without grading",
      .subjects = EVERYBODY},
     {.name = "forward_512x383B_grpc_to_http",
      .kind = WORKLOAD_SMALL,
@@ -224,6 +249,7 @@ static const struct row rows[] = {
      .requests = 8000,
      .connections = 1,
      .window = 1,
+     .goal = "75 us/request",
      .subjects = EVERYBODY,
      .per_request = true},
     {.name = "one_span_serial_merged",
@@ -233,6 +259,7 @@ static const struct row rows[] = {
      .connections = 1,
      .window = 1,
      .merge = true,
+     .goal = "40 us/request",
      .subjects = 1U << SUBJECT_SIDEJUDGE,
      .per_request = true},
     {.name = "one_span_pipelined_merged",
@@ -242,6 +269,7 @@ static const struct row rows[] = {
      .connections = 4,
      .window = 64,
      .merge = true,
+     .goal = "2.5 us/request",
      .subjects = 1U << SUBJECT_SIDEJUDGE,
      .per_request = true},
     {.name = "gzip_whole_512x383B",
@@ -252,6 +280,7 @@ static const struct row rows[] = {
      .window = 1,
      .encoding = "gzip",
      .gzip_out = true,
+     .goal = "0.5 us/span",
      .subjects = 1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_COLLECTOR},
     {.name = "gzip_agent_64x20KB_2pc_picked",
      .kind = WORKLOAD_AGENT,
@@ -262,6 +291,7 @@ static const struct row rows[] = {
      .encoding = "gzip",
      .gzip_out = true,
      .processors = "{evaluation: {sampling: {baseline: 0.02}, completion: {linger: 100ms}}}",
+     .goal = "35 us/span where inflating alone takes 21: 1.7 x inflate_alone_64x20KB",
      .subjects = 1U << SUBJECT_SIDEJUDGE | 1U << SUBJECT_COLLECTOR},
 };
 
@@ -291,45 +321,110 @@ static void run_idle(enum subject_kind kind)
     line(name, median(anon, count), "MiB");
     snprintf(name, sizeof(name), "start_to_accept.%s", subject_name(kind));
     line(name, median(start, count), "ms");
+    print_goal(kind == SUBJECT_SIDEJUDGE ? "RssAnon 3 MiB, RSS 14 MiB, start 20 ms" : NULL);
+}
+
+struct latency {
+    double ack_p50_us, ack_p99_us, sink_p50_us, sink_p99_us;
+};
+
+// One round of paced requests into `port`.
+static struct latency latency_of(struct load_config *load, uint16_t port)
+{
+    struct load_result result;
+    load->port = port;
+    sink_reset(sink);
+    load_run(load, &result);
+    settle(result.ok);
+    return (struct latency){(double)result.ack_p50_ns / 1e3, (double)result.ack_p99_ns / 1e3,
+                            (double)sink_latency(sink, 0.5) / 1e3,
+                            (double)sink_latency(sink, 0.99) / 1e3};
+}
+
+static void print_latency(enum subject_kind kind, const struct latency *through,
+                          const struct latency *direct)
+{
+    const struct {
+        const char *name;
+        double us;
+    } values[] = {{"ack_p50", through->ack_p50_us},
+                  {"ack_p99", through->ack_p99_us},
+                  {"added_p50", through->sink_p50_us - direct->sink_p50_us},
+                  {"added_p99", through->sink_p99_us - direct->sink_p99_us}};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char name[96];
+        snprintf(name, sizeof(name), "latency_30pc_load.%s.%s", subject_name(kind), values[i].name);
+        line(name, values[i].us, "us");
+    }
+}
+
+// Requests a second that the server takes, closed loop.
+static double capacity_of(struct load_config *load, uint16_t port)
+{
+    struct load_result result;
+    load->port = port;
+    load_run(load, &result);
+    settle(result.ok);
+    return (double)result.ok * 1e9 / (double)result.elapsed_ns;
 }
 
 // Paced requests: when the sink has them, with the server in between and without it, and when the
-// client heard OK.
+// client heard OK. The bare forwarder beside it shows what the machine's scheduling adds to both.
 static void run_latency(void)
 {
-    struct workload workload;
-    struct subject subject;
-    struct load_result through, direct;
-    workload_init(&workload, WORKLOAD_SMALL, 64);
+    static const enum subject_kind kinds[] = {SUBJECT_SIDEJUDGE, SUBJECT_FORWARDER};
     const struct subject_config config = {.sink_port = sink_port(sink)};
-    if (!subject_start(SUBJECT_SIDEJUDGE, &config, &subject)) {
-        note("latency: sidejudge did not start");
-        return;
+    struct workload workload;
+    workload_init(&workload, WORKLOAD_SMALL, 64);
+    struct load_config load = {
+        .workload = &workload, .connections = 2, .window = 1, .requests = 4000};
+    double per_second = 0;  // for all the same: of Sidejudge, which is first
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct subject subject;
+        if (!subject_start(kinds[i], &config, &subject)) {
+            printf("# latency: %s did not start\n", subject_name(kinds[i]));
+            continue;
+        }
+        load.per_second = 0;
+        per_second = per_second > 0 ? per_second : 0.3 * capacity_of(&load, subject.port);
+        load.per_second = per_second;
+        sink_watch(sink, workload.ids[0] + 8);
+        struct latency through = latency_of(&load, subject.port);
+        struct latency direct = latency_of(&load, sink_port(sink));
+        print_latency(kinds[i], &through, &direct);
+        sink_watch(sink, SIZE_MAX);
+        subject_stop(&subject);
     }
-    struct load_config load = {.workload = &workload,
-                               .connections = 2,
-                               .window = 1,
-                               .port = subject.port,
-                               .requests = 4000};
-    load_run(&load, &through);
-    double capacity = (double)through.ok * 1e9 / (double)through.elapsed_ns;
-    settle(0);
-    load.per_second = capacity * 0.3;
-    sink_watch(sink, workload.ids[0] + 8);
-    sink_reset(sink);
-    load_run(&load, &through);
-    settle(0);
-    double p50 = (double)sink_latency(sink, 0.5) / 1e3,
-           p99 = (double)sink_latency(sink, 0.99) / 1e3;
-    load.port = sink_port(sink);
-    sink_reset(sink);
-    load_run(&load, &direct);
-    line("latency_30pc_load.ack_p50", (double)through.ack_p50_ns / 1e3, "us");
-    line("latency_30pc_load.ack_p99", (double)through.ack_p99_ns / 1e3, "us");
-    line("latency_30pc_load.added_p50", p50 - (double)sink_latency(sink, 0.5) / 1e3, "us");
-    line("latency_30pc_load.added_p99", p99 - (double)sink_latency(sink, 0.99) / 1e3, "us");
-    sink_watch(sink, SIZE_MAX);
-    subject_stop(&subject);
+    print_goal("ack p99 2 ms, added p50 40 us, added p99 250 us");
+    workload_fini(&workload);
+}
+
+// What inflating the agents' requests costs by itself, in this run, on this machine.
+static void run_inflate(void)
+{
+    struct workload workload;
+    struct buffer packed, plain;
+    double us[ROUNDS_MAX];
+    const char *why = "";
+    struct compressor *compressor = compressor_new();
+    workload_init(&workload, WORKLOAD_AGENT, 64);
+    struct bytes body = buffer_view(&workload.body);
+    buffer_init(&packed, body.len + 65536);
+    buffer_init(&plain, body.len);
+    CHECK(codec_deflate(compressor, CODEC_GZIP, &body, 1, &packed) == RESULT_OK);
+    for (unsigned round = 0; round < rounds; round++) {
+        uint64_t before_ns = clock_process_cpu_ns();
+        for (unsigned i = 0; i < 50; i++) {
+            buffer_reset(&plain);
+            CHECK(codec_inflate(compressor, CODEC_GZIP, buffer_view(&packed), &plain, NULL, NULL,
+                                &why) == RESULT_OK);
+        }
+        us[round] = (double)(clock_process_cpu_ns() - before_ns) / 1e3 / (50 * 64);
+    }
+    line("inflate_alone_64x20KB", median(us, rounds), "us/span");
+    buffer_fini(&packed);
+    buffer_fini(&plain);
+    compressor_free(compressor);
     workload_fini(&workload);
 }
 
@@ -432,6 +527,17 @@ static void print_machine(void)
            sysconf(_SC_NPROCESSORS_ONLN));
 }
 
+// A row by its whole name, or, where none has that name, each one that contains it.
+static bool is_wanted(const char *name, const char *asked)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(rows[i].name, asked) == 0) {
+            return strcmp(name, asked) == 0;
+        }
+    }
+    return strstr(name, asked) != NULL;
+}
+
 int main(int argc, char **argv)
 {
     const char *wanted = getenv("BENCH_ROUNDS");
@@ -442,9 +548,12 @@ int main(int argc, char **argv)
     sink = sink_start();
     print_machine();
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (argc < 2 || strstr(rows[i].name, argv[1]) != NULL) {
+        if (argc < 2 || is_wanted(rows[i].name, argv[1])) {
             run_row(&rows[i]);
         }
+    }
+    if (argc < 2 || strcmp(argv[1], "inflate") == 0) {
+        run_inflate();
     }
     if (argc < 2 || strcmp(argv[1], "idle") == 0) {
         run_idle(SUBJECT_SIDEJUDGE);

@@ -20,6 +20,24 @@ static struct json_scan scan_text(const char *text)
     return scan;
 }
 
+// Strings are stepped over eight bytes at a time: no byte may hide among plain ones.
+static void every_byte_is_seen_at_every_place_of_a_string(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < 20; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            char text[32] = "\"abcdefghijklmnopqrst\"";
+            struct json_scan scan;
+            text[1 + at] = (char)byte;
+            json_scan(bytes_from(text, 22), &scan);
+            bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
+            // "\n" and the like are escapes of two bytes where the letter behind makes one.
+            bool escape = byte == '\\' && strchr("bfnrt\"", text[2 + at]) != NULL && at < 19;
+            assert_int_equal(scan.result == RESULT_OK, plain || escape);
+        }
+    }
+}
+
 static void sound_texts_pass(void **state)
 {
     (void)state;
@@ -192,6 +210,7 @@ static void large_integers_are_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_byte_is_seen_at_every_place_of_a_string),
         cmocka_unit_test(sound_texts_pass),
         cmocka_unit_test(malformed_texts_are_refused),
         cmocka_unit_test(every_prefix_of_a_sound_text_is_cut_off),
