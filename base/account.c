@@ -39,6 +39,8 @@ struct account {
     uint32_t magic;
     atomic_bool refuse;
     size_t cap;
+    struct overload overload;
+    uint64_t refused_before;  // account_tick
     struct pool pools[POOL_COUNT];
 };
 
@@ -143,7 +145,44 @@ void account_set_refuse(struct account *account, bool refuse)
 
 bool account_is_refusing(const struct account *account)
 {
-    return atomic_load_explicit(&account->refuse, memory_order_relaxed);
+    return atomic_load_explicit(&account->refuse, memory_order_relaxed) ||
+           overload_level(&account->overload) == OVERLOAD_REQUESTS;
+}
+
+static struct overload_fill fill_of(const struct account *account)
+{
+    size_t used = 0, percent = account->cap / 100;
+    for (unsigned i = 0; i < POOL_COUNT; i++) {
+        used += account_used(account, (enum account_pool)i);
+    }
+    size_t evidence = account_used(account, POOL_EVIDENCE);
+    size_t evidence_percent = account_share(account, POOL_EVIDENCE) / 100;
+    return (struct overload_fill){
+        .total = percent > 0 ? (unsigned)(used / percent) : 0,
+        .evidence = evidence_percent > 0 ? (unsigned)(evidence / evidence_percent) : 0};
+}
+
+enum overload_rung account_overload(struct account *account)
+{
+    const struct overload_fill fill = fill_of(account);
+    return overload_rise(&account->overload, &fill);
+}
+
+enum overload_rung account_overload_level(const struct account *account)
+{
+    return overload_level(&account->overload);
+}
+
+void account_tick(struct account *account, uint64_t now_ns)
+{
+    const struct overload_fill fill = fill_of(account);
+    uint64_t refused = account_refused(account, POOL_REQUESTS);
+    if (overload_level(&account->overload) == OVERLOAD_REQUESTS &&
+        refused > account->refused_before) {
+        metric_add(overload_shed(OVERLOAD_REQUESTS, "memory"), refused - account->refused_before);
+    }
+    account->refused_before = refused;
+    (void)overload_tick(&account->overload, &fill, now_ns);
 }
 
 static void read_small(const char *path, struct buffer *out)

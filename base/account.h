@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/overload.h"
 #include "base/result.h"
 
 enum account_pool {
@@ -38,6 +39,15 @@ const char *account_pool_label(enum account_pool pool);
 // memory_limiter: while `refuse` is set, POOL_REQUESTS refuses every charge (requests are answered
 // with retry). Any thread.
 void account_set_refuse(struct account *account, bool refuse);
+// Because of that, or because the overload ladder is on its last rung.
 bool account_is_refusing(const struct account *account);
+// The rung of the process's overload ladder after a look at all pools: it goes up at once. Any
+// thread; some ten loads, no locks.
+enum overload_rung account_overload(struct account *account);
+// The same as of the last look: one load.
+enum overload_rung account_overload_level(const struct account *account);
+// Lets the ladder come down, counts refused requests, keeps its gauge. About once a second, on the
+// main thread; more often or by several callers does no harm.
+void account_tick(struct account *account, uint64_t now_ns);
 // Resident set of this process in bytes, from /proc/self/statm; 0 when unreadable.
 size_t account_process_rss(void);

@@ -37,7 +37,7 @@ bool config_key_is_secret(struct bytes key)
 
 bool config_key_hides_all_below(struct bytes key)
 {
-    return ends_with_nocase(key, "headers");
+    return ends_with_nocase(key, "headers") || bytes_equal_text(key, "tokens");
 }
 
 // A word that reads back as the same string without quotes.

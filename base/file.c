@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PART_BYTES = 16 * 1024 };
@@ -50,4 +51,24 @@ enum result file_read(const char *path, struct buffer *out)
     }
     close(fd);
     return result;
+}
+
+struct file_stamp file_stamp_of(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        return (struct file_stamp){.exists = false};
+    }
+    return (struct file_stamp){.device = status.st_dev,
+                               .inode = status.st_ino,
+                               .size = (uint64_t)status.st_size,
+                               .modified_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 +
+                                              status.st_mtim.tv_nsec,
+                               .exists = true};
+}
+
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->exists == b->exists && a->device == b->device && a->inode == b->inode &&
+           a->size == b->size && a->modified_ns == b->modified_ns;
 }

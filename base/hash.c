@@ -5,12 +5,13 @@
 // The seed of hash_keyed is drawn once per process, so that a sender cannot choose keys that fall
 // into one slot; whoever comes first sets it, the others take what was set. Refused: OpenSSL's
 // one-shot SHA256(), deprecated since 3.0. SHA-256 aborts when it gets no memory for its context of
-// some 200 bytes. Any thread.
+// some 200 bytes. CRC-32C is isa-l's, which asks the processor once what it can do. Any thread.
 #include "base/hash.h"
 
 #include <stdatomic.h>
 
 #define XXH_INLINE_ALL
+#include <isa-l/crc.h>
 #include <openssl/evp.h>
 #include <xxhash.h>
 
@@ -77,4 +78,15 @@ void hash_sha256_end(struct hash_sha256_stream *stream, uint8_t out[32])
     unsigned len = 0;
     CHECK(EVP_DigestFinal_ex(context_of(stream), out, &len) == 1 && len == 32);
     EVP_MD_CTX_free(context_of(stream));
+}
+
+uint32_t hash_crc32c(uint32_t seed, struct bytes view)
+{
+    uint32_t crc = ~seed;
+    while (view.len > 0) {
+        size_t len = view.len < (1U << 30) ? view.len : 1U << 30;
+        crc = crc32_iscsi((unsigned char *)(uintptr_t)view.ptr, (int)len, crc);  // reads only
+        view = bytes_slice(view, len, SIZE_MAX);
+    }
+    return ~crc;
 }

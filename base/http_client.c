@@ -46,8 +46,9 @@ struct http_client {
     unsigned depth;  // entries from the loop that are on the stack
     bool freeing;    // no new calls; memory goes when depth is 0 again
     char *user_agent, *proxy, *no_proxy, *server_name;
-    struct tls_client_material tls;
-    bool verify, tls13, http2;
+    char *unix_socket;  // NULL: none
+    struct tls_client_watch *tls;
+    bool verify, tls13, tls12, http2;
     long connections_max;
     uint64_t idle_timeout_ns;
     size_t response_bytes_max;
@@ -58,8 +59,13 @@ struct http_call {
     struct http_client *client;
     struct http_call *next, **prev;
     CURL *easy;
+    struct tls_client_current *tls;  // the easy handle points into it
     struct curl_slist *headers, *connect_to;
     struct timer deadline;
+    const struct http_reader *reader;  // NULL: the body is kept
+    bool is_once;                      // not to be sent again by curl
+    unsigned sendings;
+    bool is_paused;
     http_done_fn done;
     void *arg;
     struct buffer body;
@@ -136,6 +142,7 @@ static void call_free(struct http_call *call)
     } else if (call->easy != NULL) {
         curl_easy_cleanup(call->easy);
     }
+    tls_client_current_release(&call->tls);
     curl_slist_free_all(call->headers);
     curl_slist_free_all(call->connect_to);
     buffer_fini(&call->body);
@@ -308,6 +315,10 @@ static void curl_timer_fired(struct timer *timer, void *arg, uint64_t now_ns)
 static size_t on_body(char *ptr, size_t size, size_t count, void *arg)
 {
     struct http_call *call = arg;
+    if (call->reader != NULL) {
+        call->is_paused = !call->reader->data(call->arg, bytes_from(ptr, size * count));
+        return call->is_paused ? CURL_WRITEFUNC_PAUSE : size * count;
+    }
     buffer_append(&call->body, ptr, size * count);
     if (buffer_status(&call->body) != RESULT_OK) {
         call->too_large = true;
@@ -335,6 +346,32 @@ static void take_retry_after(struct http_call *call, struct bytes value)
     call->retry_after_ns = (seconds < max_s ? seconds : max_s) * NS_PER_S;
 }
 
+static void reader_takes(struct http_call *call, struct bytes line)
+{
+    size_t colon = bytes_find(line, BYTES_LITERAL(":"), 0);
+    long status = 0;
+    if (bytes_start_with(line, BYTES_LITERAL("HTTP/"))) {
+        call->reader->begin(call->arg);
+    } else if (colon != SIZE_MAX) {
+        call->reader->field(call->arg, bytes_slice(line, 0, colon),
+                            bytes_trim(bytes_slice(line, colon + 1, line.len)));
+    } else if (bytes_trim(line).len == 0) {
+        curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (status >= 200) {
+            call->reader->head(call->arg, (int)status);
+        }
+    }
+}
+
+// Before each sending: curl repeats by itself what a kept connection seems to have lost, whatever
+// the method.
+static int on_sending(void *arg, char *own_address, char *address, int own_port, int port)
+{
+    struct http_call *call = arg;
+    (void)own_address, (void)address, (void)own_port, (void)port;
+    return ++call->sendings > 1 && call->is_once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static size_t on_header(char *ptr, size_t size, size_t count, void *arg)
 {
     struct http_call *call = arg;
@@ -343,6 +380,9 @@ static size_t on_header(char *ptr, size_t size, size_t count, void *arg)
     if (call->header_bytes > HTTP_HEADER_BYTES_MAX) {
         call->too_large = true;
         return 0;
+    }
+    if (call->reader != NULL) {
+        reader_takes(call, line);
     }
     if (bytes_start_with(line, BYTES_LITERAL("HTTP/"))) {
         call->has_retry_after = false;  // what came with an interim response
@@ -370,15 +410,24 @@ static void set_blob(CURL *easy, CURLoption option, const struct buffer *pem)
     }
 }
 
-static void set_tls(CURL *easy, const struct http_client *client)
+static void set_tls(struct http_call *call, const struct http_client *client)
 {
+    CURL *easy = call->easy;
+    long version = client->tls13 ? (long)CURL_SSLVERSION_TLSv1_3 : (long)CURL_SSLVERSION_TLSv1_2;
     SET(easy, CURLOPT_SSLVERSION,
-        client->tls13 ? (long)CURL_SSLVERSION_TLSv1_3 : (long)CURL_SSLVERSION_TLSv1_2);
+        version | (client->tls12 ? (long)CURL_SSLVERSION_MAX_TLSv1_2 : 0L));
     SET(easy, CURLOPT_SSL_VERIFYPEER, client->verify ? 1L : 0L);
     SET(easy, CURLOPT_SSL_VERIFYHOST, client->verify ? 2L : 0L);
-    set_blob(easy, CURLOPT_CAINFO_BLOB, &client->tls.ca);
-    set_blob(easy, CURLOPT_SSLCERT_BLOB, &client->tls.cert);
-    set_blob(easy, CURLOPT_SSLKEY_BLOB, &client->tls.key);
+    call->tls = tls_client_watch_take(client->tls, clock_mono_ns());
+    if (call->tls->ciphers->len > 0) {
+        SET(easy, CURLOPT_SSL_CIPHER_LIST, (const char *)call->tls->ciphers->ptr);
+    }
+    if (call->tls->groups->len > 0) {
+        SET(easy, CURLOPT_SSL_EC_CURVES, (const char *)call->tls->groups->ptr);
+    }
+    set_blob(easy, CURLOPT_CAINFO_BLOB, &call->tls->material.ca);
+    set_blob(easy, CURLOPT_SSLCERT_BLOB, &call->tls->material.cert);
+    set_blob(easy, CURLOPT_SSLKEY_BLOB, &call->tls->material.key);
 }
 
 static void set_connection(CURL *easy, const struct http_client *client)
@@ -397,7 +446,10 @@ static void set_connection(CURL *easy, const struct http_client *client)
     SET(easy, CURLOPT_CONNECTTIMEOUT, 86400L);  // the call's deadline is the limit
     // A call that ends while its name is looked up must not wait for the resolver's thread.
     SET(easy, CURLOPT_QUICK_EXIT, 1L);
-    SET(easy, CURLOPT_NOPROXY, client->no_proxy);
+    SET(easy, CURLOPT_NOPROXY, client->unix_socket != NULL ? "*" : client->no_proxy);
+    if (client->unix_socket != NULL) {
+        SET(easy, CURLOPT_UNIX_SOCKET_PATH, client->unix_socket);
+    }
     if (client->proxy != NULL) {
         SET(easy, CURLOPT_PROXY, client->proxy);
     }
@@ -469,6 +521,7 @@ static bool set_headers(struct http_call *call, const struct http_request *reque
 {
     struct buffer line;
     bool has_type = false;
+    bool has_accept = !request->is_passed_on;
     buffer_init(&line, HTTP_HEADER_BYTES_MAX);
     // "Expect: 100-continue" would cost a second where a server does not answer it.
     call->headers = curl_slist_append(call->headers, "Expect:");
@@ -477,6 +530,7 @@ static bool set_headers(struct http_call *call, const struct http_request *reque
         const struct http_header *header = &request->headers[i];
         clean = header_is_clean(header);
         has_type = has_type || strcasecmp(header->name, "content-type") == 0;
+        has_accept = has_accept || strcasecmp(header->name, "accept") == 0;
         buffer_reset(&line);
         // "name;" is curl's way to send a header without a value.
         bool empty = header->value[0] == '\0';
@@ -486,6 +540,9 @@ static bool set_headers(struct http_call *call, const struct http_request *reque
     }
     if (!has_type) {
         call->headers = curl_slist_append(call->headers, "Content-Type:");
+    }
+    if (!has_accept) {
+        call->headers = curl_slist_append(call->headers, "Accept:");
     }
     SET(call->easy, CURLOPT_HTTPHEADER, call->headers);
     buffer_fini(&line);
@@ -524,8 +581,13 @@ static enum result call_set_up(struct http_call *call, const struct http_request
     SET(call->easy, CURLOPT_WRITEDATA, call);
     SET(call->easy, CURLOPT_HEADERFUNCTION, on_header);
     SET(call->easy, CURLOPT_HEADERDATA, call);
+    if (request->is_passed_on) {
+        SET(call->easy, CURLOPT_PATH_AS_IS, 1L);
+        SET(call->easy, CURLOPT_PREREQFUNCTION, on_sending);
+        SET(call->easy, CURLOPT_PREREQDATA, call);
+    }
     set_connection(call->easy, client);
-    set_tls(call->easy, client);
+    set_tls(call, client);
     set_body(call->easy, request);
     if (!set_url(call, request->url)) {
         call->refused_why = "the URL does not go with the server name";
@@ -548,6 +610,8 @@ struct http_call *http_client_send(struct http_client *client, const struct http
     call->client = client;
     call->done = done;
     call->arg = arg;
+    call->reader = request->reader;
+    call->is_once = request->is_passed_on;
     call->started_ns = loop_now_ns(client->loop);
     buffer_init(&call->body, client->response_bytes_max);
     timer_init(&call->deadline, deadline_fired, call);
@@ -579,6 +643,20 @@ void http_client_cancel(struct http_client *client, struct http_call *call)
     call_free(call);
     watch_idle(client);
     leave(client);
+}
+
+void http_client_resume(struct http_client *client, struct http_call *call)
+{
+    CHECK(client->magic == CLIENT_MAGIC && call->magic == CALL_MAGIC && call->client == client);
+    CHECK(client->depth == 0);
+    if (!call->is_paused) {
+        return;
+    }
+    call->is_paused = false;
+    enter(client);
+    curl_easy_pause(call->easy, CURLPAUSE_CONT);  // what it says is said again by the transfer
+    leave(client);
+    act(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
 size_t http_client_in_flight(const struct http_client *client)
@@ -631,23 +709,6 @@ static void idle_timer_fired(struct timer *timer, void *arg, uint64_t now_ns)
     multi_open(client);
 }
 
-// Environment first, as curl reads it, then loopback: a proxy cannot reach that.
-static char *default_no_proxy(void)
-{
-    const char *own = getenv("no_proxy");
-    own = own != NULL ? own : getenv("NO_PROXY");
-    own = own != NULL ? own : "";
-    if (strcmp(own, "*") == 0) {
-        return strdup(own);
-    }
-    struct buffer list;
-    buffer_init(&list, 1 << 16);
-    buffer_printf(&list, "%s%slocalhost,127.0.0.0/8,::1", own, own[0] != '\0' ? "," : "");
-    char *copy = strdup(buffer_text(&list));
-    buffer_fini(&list);
-    return copy;
-}
-
 static char *copy_text(struct bytes text)
 {
     return text.len > 0 ? strndup((const char *)text.ptr, text.len) : NULL;
@@ -660,6 +721,8 @@ static enum result configure(struct http_client *client, const struct http_clien
     const struct tls_client_config *tls = config->tls != NULL ? config->tls : &none;
     client->verify = !tls->insecure_skip_verify;
     client->tls13 = bytes_equal_text(tls->min_version, "1.3");
+    client->tls12 = bytes_equal_text(tls->max_version, "1.2");
+    client->unix_socket = copy_text(config->unix_socket);
     client->server_name = copy_text(tls->server_name_override);
     client->http2 = config->http2;
     client->connections_max =
@@ -670,14 +733,14 @@ static enum result configure(struct http_client *client, const struct http_clien
         config->response_bytes_max > 0 ? config->response_bytes_max : RESPONSE_BYTES_DEFAULT;
     client->user_agent = copy_text(bytes_from_text(config->user_agent));
     client->proxy = copy_text(config->proxy_url);
-    client->no_proxy = client->proxy != NULL ? strdup("") : default_no_proxy();
+    client->no_proxy = client->proxy != NULL ? strdup("") : http_no_proxy();
     CHECK(client->no_proxy != NULL);
     const char *sentence = "";
     if (client->proxy != NULL && !http_url_is_valid(config->proxy_url, &sentence)) {
         snprintf(why, why_len, "proxy_url: %s", sentence);
         return RESULT_FAIL;
     }
-    return tls_client_load(tls, &client->tls, why, why_len);
+    return tls_client_watch_open(tls, &client->tls, why, why_len);
 }
 
 enum result http_client_new(struct loop *loop, const struct http_client_config *config,
@@ -708,7 +771,8 @@ static void client_release(struct http_client *client)
         multi_close(client);
     }
     loop_cancel_timer(client->loop, &client->idle_timer);
-    tls_client_material_fini(&client->tls);
+    tls_client_watch_close(&client->tls);
+    free(client->unix_socket);
     free(client->user_agent);
     free(client->proxy);
     free(client->no_proxy);

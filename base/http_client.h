@@ -24,10 +24,22 @@ struct http_client_config {
     const struct tls_client_config *tls;  // borrowed until new returns; may be NULL
     struct bytes proxy_url;               // empty: from the environment
     bool http2;                           // offer h2 by ALPN
+    struct bytes unix_socket;             // not empty: connect to this path whatever the URL says
 };
 
 struct http_header {
     const char *name, *value;  // a line feed in one fails the request
+};
+
+// Takes a response as it comes; response.body is then empty and response_bytes_max does not count.
+// All called before `done`, never after http_client_cancel. None may send, cancel or resume.
+struct http_reader {
+    void (*begin)(void *arg);  // a head begins; what came before it was of an interim response
+    void (*field)(void *arg, struct bytes name, struct bytes value);  // also of trailers
+    void (*head)(void *arg, int status);  // the final head is complete
+    // Part of the body, transfer coding undone, content coding not. False: takes nothing now; the
+    // same bytes come again after http_client_resume.
+    bool (*data)(void *arg, struct bytes part);
 };
 
 struct http_request {    // all borrowed until `done` is called
@@ -37,6 +49,10 @@ struct http_request {    // all borrowed until `done` is called
     size_t header_count;
     struct bytes body;    // sent with every method but GET and HEAD
     uint64_t timeout_ns;  // whole transfer, waiting for a connection included
+    const struct http_reader *reader;  // NULL: the body is kept whole
+    // Somebody else's request: the path goes as it stands, no field is added but Host and
+    // Content-Length, and it is not sent a second time where a kept connection proves to be dead.
+    bool is_passed_on;
 };
 
 struct http_response {  // valid during the callback
@@ -66,4 +82,7 @@ void http_client_free(struct http_client *client);
 struct http_call *http_client_send(struct http_client *client, const struct http_request *request,
                                    http_done_fn done, void *arg);
 void http_client_cancel(struct http_client *client, struct http_call *call);  // no `done`
+// Asks a reader that has refused data again, some of it from inside this call; also calls `done` of
+// whatever has ended. Not from within callbacks of a client.
+void http_client_resume(struct http_client *client, struct http_call *call);
 size_t http_client_in_flight(const struct http_client *client);

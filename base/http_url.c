@@ -3,10 +3,14 @@
 // Checking URLs by hand: the set that is allowed is far smaller than what libcurl's own parser
 // takes (user info, other schemes, guesses at what was meant), and a check at `validate` must not
 // depend on who would send later. Names are not resolved and characters of hosts not judged; the
-// resolver does that. Bounds: one pass over the text, no memory. Pure; any thread.
+// resolver does that. Bounds: one pass over the text. Any thread.
 #include "base/http_url.h"
 
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
 
 static bool url_fails(const char **why, const char *sentence)
 {
@@ -73,4 +77,20 @@ bool http_url_is_valid(struct bytes url, const char **why)
         return url_fails(why, "a URL needs a host, and a port from 1 to 65535 if any");
     }
     return true;
+}
+
+char *http_no_proxy(void)
+{
+    const char *own = getenv("no_proxy");
+    own = own != NULL ? own : getenv("NO_PROXY");
+    own = own != NULL ? own : "";
+    if (strcmp(own, "*") == 0) {
+        return strdup(own);
+    }
+    struct buffer list;
+    buffer_init(&list, 1 << 16);
+    buffer_printf(&list, "%s%slocalhost,127.0.0.0/8,::1", own, own[0] != '\0' ? "," : "");
+    char *copy = strdup(buffer_text(&list));
+    buffer_fini(&list);
+    return copy;
 }

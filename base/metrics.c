@@ -357,8 +357,10 @@ void metric_read_by(struct metric *metric, double (*read)(void *arg), void *arg)
         return;
     }
     mutex_lock(MUTEX_METRICS);
-    metric->read = read;
-    metric->read_arg = arg;
+    if (read || !arg || arg == metric->read_arg) {  // not one that another has taken over
+        metric->read = read;
+        metric->read_arg = arg;
+    }
     mutex_unlock(MUTEX_METRICS);
 }
 

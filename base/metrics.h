@@ -38,7 +38,8 @@ double metric_quantile(const struct metric *metric, double q);
 // MUTEX_METRICS.
 double metrics_sum(const char *family_name);
 // Gauges that are read when somebody asks: `read` is called under MUTEX_METRICS at exposition; it
-// must not lock. NULL ends it; then the last metric_set counts.
+// must not lock. NULL ends it (with an `arg`: if that is still the one that is asked); then the
+// last metric_set counts.
 void metric_read_by(struct metric *metric, double (*read)(void *arg), void *arg);
 // Appends the whole exposition. Takes MUTEX_METRICS.
 void metrics_write(struct buffer *out);

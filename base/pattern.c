@@ -82,6 +82,31 @@ void pattern_free(struct pattern **pattern)
     }
 }
 
+unsigned pattern_group_count(const struct pattern *pattern)
+{
+    uint32_t count = 0;
+    CHECK(pcre2_pattern_info(pattern->code, PCRE2_INFO_CAPTURECOUNT, &count) == 0);
+    return count;
+}
+
+// PCRE2's table of names: entries of a fixed size, the number big-endian in two bytes first.
+const char *pattern_group_name(const struct pattern *pattern, unsigned group)
+{
+    uint32_t count = 0;
+    uint32_t size = 0;
+    PCRE2_SPTR table = NULL;
+    CHECK(pcre2_pattern_info(pattern->code, PCRE2_INFO_NAMECOUNT, &count) == 0);
+    CHECK(pcre2_pattern_info(pattern->code, PCRE2_INFO_NAMEENTRYSIZE, &size) == 0);
+    CHECK(pcre2_pattern_info(pattern->code, PCRE2_INFO_NAMETABLE, &table) == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        PCRE2_SPTR entry = table + i * size;
+        if ((unsigned)(entry[0] << 8 | entry[1]) == group) {
+            return (const char *)entry + 2;
+        }
+    }
+    return "";
+}
+
 struct pattern_scratch *pattern_scratch_new(void)
 {
     struct pattern_scratch *scratch = calloc(1, sizeof *scratch);

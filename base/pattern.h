@@ -14,6 +14,10 @@ struct pattern_scratch;
 enum result pattern_compile(const char *text, struct pattern **pattern, char *why,
                             size_t why_len) MUST_USE;
 void pattern_free(struct pattern **pattern);  // takes; accepts NULL inside
+// Groups in the text, the whole match not counted; may be more than a match tells.
+unsigned pattern_group_count(const struct pattern *pattern);
+// The name of group 1 ..., "" where it has none; the pattern's.
+const char *pattern_group_name(const struct pattern *pattern, unsigned group);
 struct pattern_scratch *pattern_scratch_new(void);
 void pattern_scratch_free(struct pattern_scratch *scratch);  // accepts NULL
 

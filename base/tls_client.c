@@ -5,10 +5,12 @@
 //
 // OpenSSL parses for the check only; whoever connects parses again in its own context. Encrypted
 // keys are refused, since asking for a passphrase would block the start on a terminal.
-// Bounds: TLS_MATERIAL_BYTES_MAX for each part. Start and reload only.
+// Renewal goes by what a file looks like from outside (file_stamp), on the thread that is about to
+// connect: a look costs three stat calls a minute. Bounds: TLS_MATERIAL_BYTES_MAX for each part.
 #include "base/tls_client.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/bio.h>
@@ -18,7 +20,13 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/tls_policy.h"
 
 #define ROW(name, type, sentence)                                                                  \
     {                                                                                              \
@@ -45,11 +53,17 @@ const struct option tls_client_options[] = {
      .offset = offsetof(struct tls_client_config, min_version),
      .fallback = "1.2",
      .doc = "Lowest TLS version: 1.2 or 1.3."},
-    ROW_IGNORED("max_version"),
+    ROW(max_version, OPTION_TEXT, "Highest TLS version: 1.2 or 1.3."),
+    {.key = "reload_interval",
+     .kind = OPTION_DURATION,
+     .fallback = "1m",
+     .unit = "s",
+     .max = 86400 * 366.0,
+     .offset = offsetof(struct tls_client_config, reload_interval_ns),
+     .doc = "How often the files are looked at, and taken again when they changed; 0s is never."},
+    ROW(cipher_suites, OPTION_TEXTS, "Suites of TLS 1.2 by their standard names; over HTTP."),
+    ROW(curve_preferences, OPTION_TEXTS, "X25519, P256, P384, P521; over HTTP."),
     ROW_IGNORED("include_system_ca_certs_pool"),
-    ROW_IGNORED("reload_interval"),
-    ROW_IGNORED("cipher_suites"),
-    ROW_IGNORED("curve_preferences"),
     {0},
 };
 
@@ -167,14 +181,25 @@ static enum result check_ca(const struct tls_client_material *material, char *wh
     return RESULT_OK;
 }
 
+static enum result check_version(struct bytes version, const char *key, char *why, size_t why_len)
+{
+    if (version.len == 0 || bytes_equal_text(version, "1.2") || bytes_equal_text(version, "1.3")) {
+        return RESULT_OK;
+    }
+    return fail(why, why_len, key, "must be \"1.2\" or \"1.3\"");
+}
+
 enum result tls_client_load(const struct tls_client_config *config,
                             struct tls_client_material *material, char *why, size_t why_len)
 {
     *material = (struct tls_client_material){0};
-    struct bytes version = config->min_version;
-    enum result result = RESULT_OK;
-    if (version.len > 0 && !bytes_equal_text(version, "1.2") && !bytes_equal_text(version, "1.3")) {
-        result = fail(why, why_len, "min_version", "must be \"1.2\" or \"1.3\"");
+    enum result result = check_version(config->min_version, "min_version", why, why_len);
+    if (result == RESULT_OK) {
+        result = check_version(config->max_version, "max_version", why, why_len);
+    }
+    if (result == RESULT_OK && bytes_equal_text(config->min_version, "1.3") &&
+        bytes_equal_text(config->max_version, "1.2")) {
+        result = fail(why, why_len, "min_version", "is above max_version");
     }
     if (result == RESULT_OK) {
         result = load_part(config->ca_file, config->ca_pem, "ca", &material->ca, why, why_len);
@@ -206,4 +231,170 @@ void tls_client_material_fini(struct tls_client_material *material)
     buffer_fini(&material->ca);
     buffer_fini(&material->cert);
     buffer_fini(&material->key);
+}
+
+// ---- renewal
+
+#define FILES 3
+
+static const struct metric_family reload_family = {
+    .name = "sidejudge_tls_reloads_total",
+    .type = METRIC_COUNTER,
+    .help = "Certificates, keys and authorities that were read again after a change, by outcome",
+    .labels = {"component", "outcome"}};
+
+struct tls_client_watch {
+    struct tls_client_config config;
+    struct arena arena;  // what the configuration points into
+    struct file_stamp stamps[FILES];
+    struct tls_client_current *current;
+    struct buffer ciphers, groups;
+    uint64_t look_at_ns;
+    struct log_episode episode;
+};
+
+static void take_stamps(const struct tls_client_config *config, struct file_stamp stamps[FILES])
+{
+    const struct bytes files[FILES] = {config->ca_file, config->cert_file, config->key_file};
+    for (size_t i = 0; i < FILES; i++) {
+        stamps[i] = files[i].len > 0 ? file_stamp_of((const char *)files[i].ptr)
+                                     : (struct file_stamp){.exists = false};
+    }
+}
+
+static bool has_files(const struct tls_client_config *config)
+{
+    return config->ca_file.len + config->cert_file.len + config->key_file.len > 0;
+}
+
+// RESULT_FAIL: what is in force stays, and the stamps with it, so that it is tried again.
+static enum result watch_load(struct tls_client_watch *watch, char *why, size_t why_len)
+{
+    struct file_stamp stamps[FILES];
+    take_stamps(&watch->config, stamps);  // first: a change in between is seen next time
+    struct tls_client_current *made = calloc(1, sizeof *made);
+    CHECK(made != NULL);
+    enum result result = tls_client_load(&watch->config, &made->material, why, why_len);
+    if (result != RESULT_OK) {
+        free(made);
+        return result;
+    }
+    memcpy(watch->stamps, stamps, sizeof stamps);
+    made->refs = 1;
+    made->ciphers = &watch->ciphers;
+    made->groups = &watch->groups;
+    made->generation = watch->current != NULL ? watch->current->generation + 1 : 1;
+    tls_client_current_release(&watch->current);
+    watch->current = made;
+    return RESULT_OK;
+}
+
+static void watch_reload(struct tls_client_watch *watch, uint64_t now_ns)
+{
+    struct file_stamp stamps[FILES];
+    bool is_stale = false;
+    take_stamps(&watch->config, stamps);
+    for (size_t i = 0; i < FILES; i++) {
+        is_stale = is_stale || !file_stamp_equal(&stamps[i], &watch->stamps[i]);
+    }
+    if (!is_stale) {
+        return;
+    }
+    char why[256] = "";
+    bool is_good = watch_load(watch, why, sizeof why) == RESULT_OK;
+    metric_add(
+        metric_series(&reload_family, (const char *const[]){"client", is_good ? "ok" : "failed"}),
+        1);
+    if (is_good) {
+        log_line(LOG_INFO, "tls", "new TLS files for new connections",
+                 LOG_BYTES("cert_file", watch->config.cert_file),
+                 LOG_BYTES("ca_file", watch->config.ca_file));
+    } else if (log_episode_opens(&watch->episode, now_ns, 600 * NS_PER_S)) {
+        log_line(LOG_ERROR, "tls", "cannot read the TLS files again; the old ones stay",
+                 LOG_TEXT("error", why));
+    }
+}
+
+static enum result policy_load(struct tls_client_watch *watch,
+                               const struct tls_client_config *config, char *why, size_t why_len)
+{
+    struct bytes unknown;
+    buffer_init(&watch->ciphers, 1 << 16);
+    buffer_init(&watch->groups, 1 << 16);
+    if (tls_policy_ciphers(&config->cipher_suites, &watch->ciphers, &unknown) != RESULT_OK ||
+        tls_policy_groups(&config->curve_preferences, &watch->groups, &unknown) != RESULT_OK) {
+        snprintf(why, why_len, "tls: unknown cipher suite or curve \"%.*s\"",
+                 BYTES_PRINTF(unknown));
+        return RESULT_FAIL;
+    }
+    (void)buffer_text(&watch->ciphers);
+    (void)buffer_text(&watch->groups);
+    return RESULT_OK;
+}
+
+enum result tls_client_watch_open(const struct tls_client_config *config,
+                                  struct tls_client_watch **watch, char *why, size_t why_len)
+{
+    struct tls_client_watch *made = calloc(1, sizeof *made);
+    CHECK(made != NULL);
+    made->config = *config;
+    arena_init(&made->arena, 4 * TLS_MATERIAL_BYTES_MAX);
+    struct bytes *const texts[] = {
+        &made->config.ca_file,     &made->config.ca_pem,      &made->config.cert_file,
+        &made->config.cert_pem,    &made->config.key_file,    &made->config.key_pem,
+        &made->config.min_version, &made->config.max_version,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        size_t len = texts[i]->len;
+        *texts[i] = arena_copy(&made->arena, *texts[i]);
+        CHECK(texts[i]->len == len);
+    }
+    enum result result = policy_load(made, config, why, why_len);
+    if (result == RESULT_OK) {
+        result = watch_load(made, why, why_len);
+    }
+    if (result != RESULT_OK) {
+        tls_client_watch_close(&made);
+        return result;
+    }
+    *watch = made;
+    return RESULT_OK;
+}
+
+void tls_client_watch_close(struct tls_client_watch **watch)
+{
+    struct tls_client_watch *it = *watch;
+    *watch = NULL;
+    if (it == NULL) {
+        return;
+    }
+    if (it->config.key_pem.len > 0) {
+        OPENSSL_cleanse((void *)(uintptr_t)it->config.key_pem.ptr, it->config.key_pem.len);
+    }
+    tls_client_current_release(&it->current);
+    buffer_fini(&it->ciphers);
+    buffer_fini(&it->groups);
+    arena_fini(&it->arena);
+    free(it);
+}
+
+struct tls_client_current *tls_client_watch_take(struct tls_client_watch *watch, uint64_t now_ns)
+{
+    if (watch->config.reload_interval_ns > 0 && has_files(&watch->config) &&
+        now_ns >= watch->look_at_ns) {
+        watch->look_at_ns = now_ns + (uint64_t)watch->config.reload_interval_ns;
+        watch_reload(watch, now_ns);
+    }
+    watch->current->refs++;
+    return watch->current;
+}
+
+void tls_client_current_release(struct tls_client_current **current)
+{
+    struct tls_client_current *it = *current;
+    *current = NULL;
+    if (it != NULL && --it->refs == 0) {
+        tls_client_material_fini(&it->material);
+        free(it);
+    }
 }

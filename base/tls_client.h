@@ -15,6 +15,9 @@ struct tls_client_config {
     struct bytes server_name_override;
     struct bytes ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem;
     struct bytes min_version;  // "1.2" | "1.3"; empty is "1.2"
+    struct bytes max_version;  // the same; empty is no bound
+    int64_t reload_interval_ns;
+    struct option_texts cipher_suites, curve_preferences;
 };
 extern const struct option tls_client_options[];  // rows for struct tls_client_config
 
@@ -28,3 +31,23 @@ enum result tls_client_load(const struct tls_client_config *config,
                             struct tls_client_material *material, char *why,
                             size_t why_len) MUST_USE;
 void tls_client_material_fini(struct tls_client_material *material);  // wipes the key
+
+// The material with its renewal: files are looked at once in reload_interval, when somebody asks;
+// what cannot be read or does not fit together leaves the old material in force, is counted and
+// logged. One thread.
+struct tls_client_watch;
+struct tls_client_current {  // what is in force; immutable, counted
+    struct tls_client_material material;
+    uint64_t generation;                    // another number after each change
+    const struct buffer *ciphers, *groups;  // OpenSSL's lists, NUL behind; empty: its defaults
+    unsigned refs;
+};
+
+// As tls_client_load. Copies the configuration.
+enum result tls_client_watch_open(const struct tls_client_config *config,
+                                  struct tls_client_watch **watch, char *why,
+                                  size_t why_len) MUST_USE;
+void tls_client_watch_close(struct tls_client_watch **watch);
+// A reference to what is in force at `now_ns` (monotonic). Its lists live as long as the watch.
+struct tls_client_current *tls_client_watch_take(struct tls_client_watch *watch, uint64_t now_ns);
+void tls_client_current_release(struct tls_client_current **current);  // accepts NULL inside

@@ -76,6 +76,17 @@ void watchdog_look(struct watchdog *watchdog, uint64_t elapsed_ns)
     }
 }
 
+unsigned watchdog_still_s(const struct watchdog *watchdog)
+{
+    unsigned still = 0;
+    mutex_lock(MUTEX_WATCHDOG);
+    for (unsigned i = 0; watchdog != NULL && i < watchdog->count; i++) {
+        still = watchdog->loops[i].still > still ? watchdog->loops[i].still : still;
+    }
+    mutex_unlock(MUTEX_WATCHDOG);
+    return still;
+}
+
 static void watch(void *arg)
 {
     struct watchdog *watchdog = arg;

@@ -20,6 +20,8 @@ void watchdog_free(struct watchdog **watchdog);
 void watchdog_add(struct watchdog *watchdog, const char *name, uint64_t (*turns)(const void *arg),
                   const void *arg);
 void watchdog_remove(struct watchdog *watchdog, const void *arg);
+// The longest that a loop has stood still, in whole seconds; NULL: 0. Any thread.
+unsigned watchdog_still_s(const struct watchdog *watchdog);
 // The one of the process, which runtime starts; NULL before and after. Set and read by any thread.
 void watchdog_set_process(struct watchdog *watchdog);
 struct watchdog *watchdog_process(void);

@@ -9,7 +9,7 @@ find_package(Threads REQUIRED)
 foreach(dependency
         "NGHTTP2 libnghttp2" "CURL libcurl" "OPENSSL openssl" "ZSTD libzstd" "ISAL libisal"
         "DEFLATE libdeflate" "JSON_C json-c" "FYAML libfyaml" "PCRE2 libpcre2-8"
-        "XXHASH libxxhash" "YAJL yajl" "PROTOBUF_C libprotobuf-c")
+        "XXHASH libxxhash" "YAJL yajl" "PROTOBUF_C libprotobuf-c" "SQLITE sqlite3")
     separate_arguments(dependency)
     list(GET dependency 0 variable)
     list(GET dependency 1 module)

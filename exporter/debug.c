@@ -186,10 +186,18 @@ static enum result debug_start(const struct component_env *env, const void *arg,
     return result;
 }
 
+// Not all: for the sake of a debugging exporter, nobody makes scores that no backend will get.
+static enum score_send debug_score_send(const void *config)
+{
+    (void)config;
+    return SCORE_SEND_JUDGED;
+}
+
 const struct exporter_ops debug_exporter = {
     .kind = {.type = "debug",
              .doc = "What passes, as text on stdout.",
-             .signals = 1U << SIGNAL_TRACES | 1U << SIGNAL_METRICS | 1U << SIGNAL_LOGS,
+             .signals = 1U << SIGNAL_TRACES | 1U << SIGNAL_METRICS | 1U << SIGNAL_LOGS |
+                        1U << SIGNAL_SCORES,
              .options = debug_options,
              .config_size = sizeof(struct debug_config),
              .validate = debug_validate},
@@ -200,4 +208,5 @@ const struct exporter_ops debug_exporter = {
     .drain = sender_drain,
     .status = sender_status,
     .free = sender_free,
+    .score_send = debug_score_send,
 };

@@ -141,7 +141,7 @@ static void put_verdict(struct printing *printing, const struct item_view *view)
 
 static void put_resource(struct printing *printing, const struct item_view *view)
 {
-    static const char *const words[] = {"Traces", "Metrics", "Logs"};
+    static const char *const words[] = {"Traces", "Metrics", "Logs", "Scores"};
     const char *word = words[printing->signal];
     struct buffer *out = printing->out;
     uint32_t index = printing->resource_count - 1;
@@ -345,6 +345,7 @@ static bool put_item(void *arg, const struct item_view *view)
             put_span(printing, view);
             break;
         case SIGNAL_LOGS:
+        case SIGNAL_SCORES:
             put_log(printing, view);
             break;
         default:
@@ -362,6 +363,10 @@ static void put_counts(const struct printing *printing)
     switch (printing->signal) {
     case SIGNAL_TRACES:
         buffer_printf(out, "Traces\tresource spans: %u, spans: %u\n", printing->resource_count,
+                      printing->item_count);
+        return;
+    case SIGNAL_SCORES:
+        buffer_printf(out, "Scores\tresources: %u, scores: %u\n", printing->resource_count,
                       printing->item_count);
         return;
     case SIGNAL_LOGS:

@@ -56,9 +56,12 @@ const struct option retry_options[] = {
      .fallback = "300s",
      .unit = "s",
      .offset = offsetof(struct retry_config, max_elapsed_time_ns),
+     .present_offset = offsetof(struct retry_config, max_elapsed_time_present),
      .min = 0,
      .max = 31536000,
-     .doc = "A batch is dropped when it could not be delivered in this time; 0: never."},
+     .doc =
+         "A batch is dropped when it could not be delivered in this time; 0: never, which is the "
+         "default where sending_queue.storage is set."},
     {.key = NULL},
 };
 

@@ -29,6 +29,7 @@ struct retry_config {  // retry_on_failure
     double multiplier;
     int64_t max_interval_ns;
     int64_t max_elapsed_time_ns;  // 0: for ever
+    bool max_elapsed_time_present;  // else it is 0 where the queue has a storage
 };
 extern const struct option retry_options[];
 

@@ -64,6 +64,13 @@ static bool host_is_here(struct bytes host)
     return bytes_start_with(host, BYTES_LITERAL("127."));
 }
 
+struct bytes endpoint_unix_path(struct bytes text)
+{
+    struct endpoint endpoint;
+    bool is_unix = endpoint_parse(text, &endpoint) && bytes_equal_text(endpoint.scheme, "unix");
+    return is_unix ? endpoint.path : BYTES_NONE;
+}
+
 bool endpoint_is_loopback(const struct endpoint *endpoint)
 {
     return bytes_equal_text(endpoint->scheme, "unix") || host_is_here(endpoint->host);
@@ -77,6 +84,10 @@ bool endpoint_is_own(const struct endpoint *endpoint, const struct component_env
     }
     for (size_t i = 0; i < env->own_address_count; i++) {
         struct endpoint own;
+        if (bytes_equal_text(endpoint->scheme, "unix") &&
+            bytes_equal(env->own_addresses[i], endpoint->path)) {
+            return true;
+        }
         if (!endpoint_parse(env->own_addresses[i], &own) || !bytes_equal(own.port, port)) {
             continue;
         }

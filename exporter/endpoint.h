@@ -18,3 +18,5 @@ bool endpoint_parse(struct bytes text, struct endpoint *endpoint);
 // One of env->own_addresses: "localhost", the loopback addresses and the wildcards are one host.
 bool endpoint_is_own(const struct endpoint *endpoint, const struct component_env *env);
 bool endpoint_is_loopback(const struct endpoint *endpoint);
+// The path behind "unix:" or "unix://"; empty: it is no unix endpoint.
+struct bytes endpoint_unix_path(struct bytes text);

@@ -11,5 +11,17 @@ const struct exporter_ops *const exporters[] = {
 #if SIDEJUDGE_WITH_GRPC
     &otlp_grpc_exporter,
 #endif
-    &langfuse_exporter,  &phoenix_exporter, &file_exporter, &debug_exporter, &nop_exporter, NULL,
+    &langfuse_exporter,
+    &phoenix_exporter,
+    &braintrust_exporter,
+    &langwatch_exporter,
+    &langfuse_scores_exporter,
+    &phoenix_annotations_exporter,
+    &langsmith_feedback_exporter,
+    &datadog_evaluations_exporter,
+    &webhook_exporter,
+    &file_exporter,
+    &debug_exporter,
+    &nop_exporter,
+    NULL,
 };

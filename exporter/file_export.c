@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The exporter `file`: one OTLP/JSON object per line, as the Collector writes it, or `format:
-// proto`, each request behind its length in four bytes, big endian. A request is one write; what
-// was written of it is taken back when the disk is full, so a line is never torn.
+// proto`, each request behind its length in four bytes, big endian. Scores are lines of their own,
+// {"score": {...}} (exporter/score/webhook.h), or, as protobuf, their log records. A request is one
+// write; what was written of it is taken back when the disk is full, so a line is never torn.
 //
 // Rotation renames path to path.1, path.1 to path.2 and so on. Refused: names with times, which
 // need a directory to be listed. Bounds: max_backups files; one request of text in memory.
@@ -19,6 +20,8 @@
 
 #include "base/check.h"
 #include "exporter/otlp_text.h"
+#include "exporter/score/score_sink.h"
+#include "exporter/score/webhook.h"
 #include "exporter/sender.h"
 
 #define FILE_MAGIC MAGIC('F', 'I', 'L', 'E')
@@ -35,6 +38,7 @@ struct rotation_config {
 };
 
 struct file_config {
+    struct score_sink_config sink;
     struct bytes path;
     int format;
     bool append;
@@ -94,6 +98,8 @@ static const struct option file_options[] = {
      .offset = offsetof(struct file_config, rotation),
      .present_offset = offsetof(struct file_config, rotation_present),
      .doc = "Rename the file when it is large; off when absent."},
+    SCORE_SWITCH_ROW(struct file_config),
+    SCORE_SINK_ROWS(struct file_config),
     {.key = "flush_interval",
      .kind = OPTION_DURATION,
      .flags = OPTION_F_IGNORED,
@@ -119,6 +125,7 @@ static void file_validate(const void *arg, const struct config_node *node, const
         option_error(errors, path, config_get(node, "append"),
                      "append and rotation enabled at the same time is not supported");
     }
+    score_sink_validate(&config->sink, node, path, errors);
     queue_validate(&config->queue, node, path, errors);
 }
 
@@ -199,6 +206,10 @@ static void text_make(struct file_transport *transport, const struct shipment *s
         buffer_append_bytes(text, request);
         return;
     }
+    if (shipment->payload->is_encoded) {
+        buffer_append_bytes(text, request);
+        return;
+    }
     otlp_text_write(shipment->signal, request, text);
     buffer_append_byte(text, '\n');
 }
@@ -276,7 +287,9 @@ static enum result file_start(const struct component_env *env, const void *arg,
         file_free(transport);
         return RESULT_FAIL;
     }
+    struct score_encoder encoder = score_sink_encoder(&config->sink, &score_lines_form, BYTES_NONE);
     struct sender_setup setup = {.queue = &config->queue,
+                                 .encoder = config->format == FORMAT_JSON ? &encoder : NULL,
                                  .destination = config->path,
                                  .retry = &config->retry,
                                  .codec = CODEC_NONE,
@@ -295,8 +308,9 @@ static enum result file_start(const struct component_env *env, const void *arg,
 
 const struct exporter_ops file_exporter = {
     .kind = {.type = "file",
-             .doc = "OTLP/JSON lines or length-prefixed protobuf into a file.",
-             .signals = 1U << SIGNAL_TRACES | 1U << SIGNAL_METRICS | 1U << SIGNAL_LOGS,
+             .doc = "OTLP/JSON lines or length-prefixed protobuf into a file; scores as lines.",
+             .signals = 1U << SIGNAL_TRACES | 1U << SIGNAL_METRICS | 1U << SIGNAL_LOGS |
+                        1U << SIGNAL_SCORES,
              .options = file_options,
              .config_size = sizeof(struct file_config),
              .validate = file_validate},
@@ -307,4 +321,5 @@ const struct exporter_ops file_exporter = {
     .drain = sender_drain,
     .status = sender_status,
     .free = sender_free,
+    .score_send = score_sink_send_switched,
 };

@@ -8,6 +8,7 @@
 // Bounds: num_consumers connections, 4 MiB of response. Exporter's thread, start excepted.
 #include "exporter/http_export.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,15 @@
 #include "base/check.h"
 #include "base/process.h"
 #include "exporter/endpoint.h"
+#include "exporter/score/langfuse_scores.h"
+#include "exporter/score/phoenix_annotations.h"
 #include "proto/otlp_status.h"
 
 #define TRANSPORT_MAGIC MAGIC('H', 'T', 'E', 'X')
 #define RESPONSE_BYTES_MAX ((size_t)4 << 20)
 #define HEADERS_MAX 40
 #define URL_BYTES_MAX 2048
+#define UNIX_PATH_MAX 100
 
 const char *const http_compression_names[] = {"gzip", "zstd", "deflate", "zlib", "none", "", NULL};
 
@@ -31,15 +35,25 @@ static const struct http_backend backends[] = {
                            .content_type = "application/x-protobuf",
                            .codecs = ALL_CODECS},
     // Takes gzip only; version 4 of ingestion writes without a delay of minutes.
-    [HTTP_BACKEND_LANGFUSE] = {.paths = {"/api/public/otel/v1/traces"},
+    [HTTP_BACKEND_LANGFUSE] = {.paths = {[SIGNAL_TRACES] = "/api/public/otel/v1/traces",
+                                         [SIGNAL_SCORES] = LANGFUSE_SCORES_PATH},
                                .path_stem = "/api/public/otel",
                                .content_type = "application/x-protobuf",
                                .codecs = 1U << CODEC_NONE | 1U << CODEC_GZIP,
-                               .header = {"x-langfuse-ingestion-version", "4"}},
+                               .header = {"x-langfuse-ingestion-version", "4"},
+                               .score_content_type = "application/json",
+                               .score_codecs = 1U << CODEC_NONE,
+                               .score_bytes_max = LANGFUSE_SCORES_BYTES_MAX,
+                               .score_reply = langfuse_scores_reply},
     // Compares the content type for equality: no parameters.
-    [HTTP_BACKEND_PHOENIX] = {.paths = {"/v1/traces"},
-                              .content_type = "application/x-protobuf",
-                              .codecs = 1U << CODEC_NONE | 1U << CODEC_GZIP | 1U << CODEC_DEFLATE},
+    [HTTP_BACKEND_PHOENIX] =
+        {.paths = {[SIGNAL_TRACES] = "/v1/traces", [SIGNAL_SCORES] = PHOENIX_ANNOTATIONS_PATH},
+         .content_type = "application/x-protobuf",
+         .codecs = 1U << CODEC_NONE | 1U << CODEC_GZIP | 1U << CODEC_DEFLATE,
+         .score_content_type = "application/json",
+         .score_codecs = 1U << CODEC_NONE,
+         .score_bytes_max = PHOENIX_ANNOTATIONS_BYTES_MAX,
+         .score_reply = phoenix_annotations_reply},
 };
 
 const struct http_backend *http_backend(enum http_backend_id id)
@@ -61,7 +75,14 @@ void http_export_check_url(struct bytes url, const char *key, const struct confi
                            const char *path, struct option_errors *errors)
 {
     const char *why = "";
-    if (url.len >= URL_BYTES_MAX - 64) {
+    struct bytes unix_path = endpoint_unix_path(url);
+    if (unix_path.len > 0 && (strcmp(key, "endpoint") != 0 || unix_path.len > UNIX_PATH_MAX)) {
+        option_error(errors, path, config_get(node, key),
+                     "%s: a unix socket goes under endpoint, and its path has at most %d bytes",
+                     key, UNIX_PATH_MAX);
+    } else if (unix_path.len > 0) {
+        return;
+    } else if (url.len >= URL_BYTES_MAX - 64) {
         option_error(errors, path, config_get(node, key), "%s: the URL is too long", key);
     } else if (url.len > 0 && !http_url_is_valid(url, &why)) {
         option_error(errors, path, config_get(node, key), "%s: %s", key, why);
@@ -101,10 +122,13 @@ void http_export_validate(const struct http_export_config *config,
                           const struct http_backend *backend, const struct config_node *node,
                           const char *path, struct option_errors *errors)
 {
-    if ((backend->codecs & 1U << http_export_codec(config->compression)) == 0) {
+    bool has_gzip = (backend->codecs & 1U << CODEC_GZIP) != 0;
+    if ((config->compression_present || has_gzip) &&
+        (backend->codecs & 1U << http_export_codec(config->compression)) == 0) {
         option_error(errors, path, config_get(node, "compression"),
-                     "compression: this backend does not take %s; use gzip or none",
-                     http_compression_names[config->compression]);
+                     "compression: this backend does not take %s; use %s",
+                     http_compression_names[config->compression],
+                     has_gzip ? "gzip or none" : "none");
     }
     for (size_t i = 0; i < config->headers.count; i++) {
         const struct option_pair *pair = &config->headers.items[i];
@@ -125,6 +149,10 @@ struct http_transport {
     struct http_header headers[HEADERS_MAX];  // texts owned; the last one is Content-Encoding
     size_t header_count;                      // with Content-Encoding
     uint64_t timeout_ns;
+    const struct http_backend *backend;
+    struct http_header score_headers[HEADERS_MAX];  // the same but for the Content-Type; borrowed
+    char *unix_path;                                // NULL: none
+    struct authenticator_fields fields;             // of the request that is being made
 };
 
 static char *text_of(struct bytes view)
@@ -178,9 +206,25 @@ static void reply_failure(const struct http_response *response, struct delivery_
     }
 }
 
+// Carriers are answered as spans are.
+static void reply_scores(const struct http_backend *backend, const struct http_response *response,
+                         struct delivery_reply *reply, struct otlp_partial *partial,
+                         char text[HTTP_SCORE_REPLY_BYTES])
+{
+    bool is_success = response->status / 100 == 2;
+    reply->text = is_success ? BYTES_NONE : response->body;
+    if (backend->score_reply != NULL) {
+        backend->score_reply(response, reply, text);
+    } else if (is_success && backend->paths[SIGNAL_TRACES] != NULL) {
+        reply_success(SIGNAL_TRACES, response, reply, partial);
+    }
+}
+
 static void http_done(void *arg, const struct http_response *response)
 {
     struct shipment *shipment = arg;
+    const struct http_transport *transport = shipment->exporter->transport;
+    char text[HTTP_SCORE_REPLY_BYTES] = "";
     struct otlp_partial partial;
     struct otlp_refusal refusal;
     struct delivery_reply reply = {.protocol = DELIVERY_HTTP,
@@ -193,6 +237,8 @@ static void http_done(void *arg, const struct http_response *response)
         reply.text = BYTES_LITERAL("response body beyond 4 MiB");
     } else if (response->result != RESULT_OK) {
         reply.text = bytes_from_text(response->error);
+    } else if (shipment->payload->is_encoded) {
+        reply_scores(transport->backend, response, &reply, &partial, text);
     } else if (response->status / 100 == 2) {
         reply_success(shipment->signal, response, &reply, &partial);
     } else {
@@ -202,6 +248,37 @@ static void http_done(void *arg, const struct http_response *response)
         reply.text = BYTES_NONE;
     }
     sender_answer(shipment, &reply);
+}
+
+// With an authenticator, the headers are the transport's own and what it makes of them; false: it
+// has answered.
+static bool authenticate(struct http_transport *transport, struct shipment *shipment,
+                         struct http_request *request)
+{
+    struct authenticator *authenticator = shipment->exporter->authenticator;
+    struct authenticator_fields *fields = &transport->fields;
+    if (authenticator == NULL) {
+        return true;
+    }
+    static_assert(HEADERS_MAX < AUTHENTICATOR_FIELDS_MAX, "the own headers fit");
+    memcpy(fields->items, request->headers, request->header_count * sizeof(fields->items[0]));
+    fields->count = request->header_count;
+    uint64_t now_ns = loop_now_ns(sender_loop(shipment->exporter));
+    enum result result =
+        authenticator_apply(authenticator, shipment_metadata(shipment), now_ns, fields);
+    if (result != RESULT_OK) {
+        authenticator_fields_wipe(fields);
+        sender_answer(
+            shipment,
+            &(struct delivery_reply){
+                .protocol = DELIVERY_HTTP,
+                .transport = result == RESULT_RETRY ? RESULT_RETRY : RESULT_FAIL,
+                .text = BYTES_LITERAL("the credentials cannot be read or are too large")});
+        return false;
+    }
+    request->headers = fields->items;
+    request->header_count = fields->count;
+    return true;
 }
 
 static void http_send(void *arg, struct shipment *shipment)
@@ -216,15 +293,26 @@ static void http_send(void *arg, struct shipment *shipment)
                                     .text = BYTES_LITERAL("no endpoint is set for this signal")});
         return;
     }
+    if (payload->is_encoded && payload->plain_bytes > transport->backend->score_bytes_max) {
+        sender_answer(shipment, &(struct delivery_reply){
+                                    .protocol = DELIVERY_HTTP,
+                                    .code = 413,
+                                    .text = BYTES_LITERAL("more than this backend takes at once")});
+        return;
+    }
     struct http_request request = {
         .method = "POST",
         .url = transport->urls[shipment->signal],
-        .headers = transport->headers,
+        .headers = payload->is_encoded ? transport->score_headers : transport->headers,
         .header_count = transport->header_count - (payload->codec == CODEC_NONE ? 1 : 0),
         .body = payload->wire,
         .timeout_ns = transport->timeout_ns,
     };
+    if (!authenticate(transport, shipment, &request)) {
+        return;
+    }
     shipment->call = http_client_send(transport->client, &request, http_done, shipment);
+    authenticator_fields_wipe(&transport->fields);  // the client has copied them
 }
 
 static void http_cancel(void *arg, struct shipment *shipment)
@@ -248,6 +336,7 @@ static void http_free(void *arg)
     for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
         free(transport->urls[i]);
     }
+    free(transport->unix_path);
     transport->magic = 0;
     free(transport);
 }
@@ -265,6 +354,19 @@ static struct bytes without_slash(struct bytes url)
     return url;
 }
 
+// People write the URL of traces, or the stem of it, where the base URL belongs.
+static struct bytes without_path(struct bytes base, const struct http_backend *backend)
+{
+    for (size_t i = 0; i <= SIGNAL_COUNT; i++) {
+        const char *path = i < SIGNAL_COUNT ? backend->paths[i] : backend->path_stem;
+        struct bytes tail = bytes_from_text(path);
+        if (tail.len > 0 && bytes_end_with(base, tail)) {
+            return bytes_slice(base, 0, base.len - tail.len);
+        }
+    }
+    return base;
+}
+
 static char *url_of(const struct http_export_setup *setup, enum signal signal)
 {
     const struct http_backend *backend = setup->backend;
@@ -275,14 +377,9 @@ static char *url_of(const struct http_export_setup *setup, enum signal signal)
     if (setup->base_url.len == 0 || path == NULL) {
         return NULL;
     }
-    struct bytes base = without_slash(setup->base_url);
-    struct bytes stem = bytes_from_text(backend->path_stem);
-    if (stem.len > 0 && bytes_end_with(base, stem)) {
-        path += stem.len;
-    }
-    if (bytes_end_with(base, bytes_from_text(path))) {
-        path = "";
-    }
+    bool is_unix = endpoint_unix_path(setup->base_url).len > 0;
+    struct bytes base = is_unix ? BYTES_LITERAL("http://localhost")
+                                : without_path(without_slash(setup->base_url), backend);
     char url[URL_BYTES_MAX + 64];
     int len = snprintf(url, sizeof(url), "%.*s%s", BYTES_PRINTF(base), path);
     return text_of(bytes_from(url, (size_t)len < sizeof(url) ? (size_t)len : sizeof(url) - 1));
@@ -305,13 +402,22 @@ static bool points_at_us(const struct http_transport *transport, const struct co
 {
     for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
         struct endpoint endpoint;
-        if (transport->urls[i] != NULL &&
+        if (transport->urls[i] != NULL && transport->unix_path == NULL &&
             endpoint_parse(bytes_from_text(transport->urls[i]), &endpoint) &&
             endpoint_is_own(&endpoint, env)) {
             return true;
         }
     }
     return false;
+}
+
+// As configured, or the row's own when nothing is.
+static enum codec codec_of(const struct http_export_setup *setup, enum signal signal)
+{
+    const struct http_backend *backend = setup->backend;
+    enum codec codec = http_export_codec(setup->config->compression);
+    unsigned taken = signal == SIGNAL_SCORES ? backend->score_codecs : backend->codecs;
+    return (taken & 1U << codec) != 0 ? codec : CODEC_NONE;
 }
 
 static struct http_transport *transport_new(const struct http_export_setup *setup)
@@ -324,6 +430,8 @@ static struct http_transport *transport_new(const struct http_export_setup *setu
     for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
         transport->urls[i] = url_of(setup, (enum signal)i);
     }
+    struct bytes unix_path = endpoint_unix_path(setup->base_url);
+    transport->unix_path = unix_path.len > 0 ? text_of(unix_path) : NULL;
     char hop[17];
     snprintf(hop, sizeof(hop), "%016llx", (unsigned long long)process_instance_id());
     header_add_text(transport, "Content-Type", setup->backend->content_type);
@@ -334,8 +442,12 @@ static struct http_transport *transport_new(const struct http_export_setup *setu
     for (size_t i = 0; i < config->headers.count && i < SENDER_SECRETS_MAX; i++) {
         header_add(transport, config->headers.items[i].key, config->headers.items[i].value);
     }
-    header_add_text(transport, "Content-Encoding",
-                    codec_name(http_export_codec(config->compression)));
+    header_add_text(transport, "Content-Encoding", codec_name(codec_of(setup, SIGNAL_TRACES)));
+    transport->backend = setup->backend;
+    memcpy(transport->score_headers, transport->headers, sizeof(transport->headers));
+    if (setup->backend->score_content_type != NULL) {
+        transport->score_headers[0].value = setup->backend->score_content_type;
+    }
     return transport;
 }
 
@@ -349,7 +461,8 @@ static enum result client_new(struct exporter *exporter, struct http_transport *
                                         .response_bytes_max = RESPONSE_BYTES_MAX,
                                         .tls = &config->tls,
                                         .proxy_url = config->proxy_url,
-                                        .http2 = config->force_attempt_http2};
+                                        .http2 = config->force_attempt_http2,
+                                        .unix_socket = bytes_from_text(transport->unix_path)};
     return http_client_new(sender_loop(exporter), &client, &transport->client, why, why_len);
 }
 
@@ -361,6 +474,14 @@ static struct bytes destination_of(const struct http_export_setup *setup)
         url = setup->urls[i];
     }
     return url;
+}
+
+// JSON is larger than the records that it is made of; what is too large all the same is cut then.
+static size_t bytes_max_of(const struct http_backend *backend)
+{
+    bool has_telemetry = backend->score_bytes_max == 0 || backend->paths[SIGNAL_TRACES] != NULL;
+    size_t half = backend->score_bytes_max / 2;
+    return has_telemetry || half > HTTP_EXPORT_BYTES_MAX ? HTTP_EXPORT_BYTES_MAX : half;
 }
 
 enum result http_export_start(const struct component_env *env,
@@ -376,11 +497,20 @@ enum result http_export_start(const struct component_env *env,
     for (size_t i = 0; i < config->headers.count && secret_count < SENDER_SECRETS_MAX; i++) {
         secrets[secret_count++] = config->headers.items[i].value;
     }
+    struct score_encoder encoder = {.form = NULL};
+    if (setup->encoder != NULL) {
+        encoder = *setup->encoder;
+        encoder.codec = codec_of(setup, SIGNAL_SCORES);
+    }
     struct sender_setup sender = {.queue = &config->queue,
                                   .retry = &config->retry,
-                                  .codec = http_export_codec(config->compression),
-                                  .bytes_max = HTTP_EXPORT_BYTES_MAX,
+                                  .codec = codec_of(setup, SIGNAL_TRACES),
+                                  .encoder = &encoder,
+                                  .is_mixed = encoder.form != NULL &&
+                                              setup->backend->paths[SIGNAL_TRACES] != NULL,
+                                  .bytes_max = bytes_max_of(setup->backend),
                                   .destination = destination_of(setup),
+                                  .auth = &config->auth,
                                   .secrets = secrets,
                                   .secret_count = secret_count};
     struct exporter *exporter = NULL;

@@ -7,6 +7,7 @@
 #include "exporter/sender.h"
 
 #define HTTP_EXPORT_BYTES_MAX ((size_t)8 << 20)  // of one request, unless `batch` says less
+#define HTTP_SCORE_REPLY_BYTES 256
 
 enum http_backend_id { HTTP_BACKEND_OTLP, HTTP_BACKEND_LANGFUSE, HTTP_BACKEND_PHOENIX };
 
@@ -16,13 +17,23 @@ struct http_backend {                 // a row: what this backend wants
     const char *content_type;
     unsigned codecs;            // bit set of 1 << enum codec
     struct http_header header;  // sent always; name NULL: none
+    // Of scores, where paths[SIGNAL_SCORES] is not NULL and there is an encoder.
+    const char *score_content_type;
+    unsigned score_codecs;   // what of the configured compression goes for them; else none
+    size_t score_bytes_max;  // of a body in identity coding; larger ones are cut as after 413
+    // Reads what the status code alone does not say into a reply that holds just that; `text` is
+    // memory for reply->text. Optional.
+    void (*score_reply)(const struct http_response *response, struct delivery_reply *reply,
+                        char text[HTTP_SCORE_REPLY_BYTES]);
 };
 const struct http_backend *http_backend(enum http_backend_id id);
 
 struct http_export_config {  // keys that all of them have
     int64_t timeout_ns;
     int compression;  // enum http_compression
+    bool compression_present;
     struct option_pairs headers;
+    struct auth_config auth;
     struct tls_client_config tls;
     bool tls_present;
     struct bytes proxy_url;
@@ -62,13 +73,19 @@ enum codec http_export_codec(int compression);
          .fallback = "gzip",                                                                       \
          .choices = http_compression_names,                                                        \
          .offset = offsetof(type, http.compression),                                               \
-         .doc = "Content-Encoding of requests from 1 KiB up."},                                    \
+         .present_offset = offsetof(type, http.compression_present),                               \
+         .doc = "Content-Encoding of requests from 1 KiB up; what a backend takes."},              \
         {.key = "headers",                                                                         \
          .kind = OPTION_TEXT_MAP,                                                                  \
          .flags = OPTION_F_SECRET,                                                                 \
          .offset = offsetof(type, http.headers),                                                   \
          .count_max = 32,                                                                          \
          .doc = "Added to each request."},                                                         \
+        {.key = "auth",                                                                            \
+         .kind = OPTION_GROUP,                                                                     \
+         .rows = auth_options,                                                                     \
+         .offset = offsetof(type, http.auth),                                                      \
+         .doc = "Credentials from an extension; they win over headers."},                          \
         {.key = "tls",                                                                             \
          .kind = OPTION_GROUP,                                                                     \
          .rows = tls_client_options,                                                               \
@@ -121,10 +138,11 @@ void http_export_check_url(struct bytes url, const char *key, const struct confi
 struct http_export_setup {  // borrowed for the call only
     const struct http_export_config *config;
     const struct http_backend *backend;
-    struct bytes base_url;            // empty: only `urls` count
-    struct bytes urls[SIGNAL_COUNT];  // verbatim; empty: base_url and the backend's path
-    struct http_header extra[2];      // of the backend's own keys; name NULL: none
-    struct bytes extra_secrets[2];    // not to appear in logs
+    struct bytes base_url;                // empty: only `urls` count
+    struct bytes urls[SIGNAL_COUNT];      // verbatim; empty: base_url and the backend's path
+    struct http_header extra[2];          // of the backend's own keys; name NULL: none
+    struct bytes extra_secrets[2];        // not to appear in logs
+    const struct score_encoder *encoder;  // of scores; NULL: none; its codec is set here
 };
 enum result http_export_start(const struct component_env *env,
                               const struct http_export_setup *setup, struct exporter **exporter,

@@ -28,10 +28,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/http_client.h"
 #include "base/process.h"
 #include "exporter/endpoint.h"
+#include "exporter/otlp_grpc_config.h"
 #include "exporter/sender.h"
 #include "proto/otlp_status.h"
 
@@ -39,141 +39,10 @@
 #define EXCHANGE_MAGIC MAGIC('G', 'R', 'C', 'L')
 #define REQUEST_BYTES_MAX ((size_t)4 << 20)
 #define RESPONSE_BYTES_MAX (4 << 20)
-#define PEM_BYTES_MAX ((size_t)1 << 20)
 #define HEADERS_MAX 33
 #define ARGS_MAX 20
 
 // --- configuration --------------------------------------------------------------------------
-
-enum {
-    COMPRESSION_GZIP,
-    COMPRESSION_NONE,
-    COMPRESSION_EMPTY,
-    COMPRESSION_ZSTD,
-    COMPRESSION_SNAPPY,
-};
-static const char *const compressions[] = {"gzip", "none", "", "zstd", "snappy", NULL};
-static const char *const balancers[] = {"round_robin", "pick_first", NULL};
-
-struct keepalive_config {
-    int64_t time_ns, timeout_ns;
-    bool permit_without_stream;
-};
-
-struct otlp_grpc_config {
-    struct bytes endpoint;
-    int compression;
-    int balancer;
-    struct option_pairs headers;
-    struct bytes authority;
-    struct tls_client_config tls;
-    struct keepalive_config keepalive;
-    bool keepalive_present;
-    int64_t timeout_ns;
-    struct retry_config retry;
-    struct queue_config queue;
-};
-
-static const struct option keepalive_options[] = {
-    {.key = "time",
-     .kind = OPTION_DURATION,
-     .fallback = "10s",
-     .unit = "s",
-     .min = 1,
-     .max = 86400,
-     .offset = offsetof(struct keepalive_config, time_ns),
-     .doc = "Silence after which the connection is tested."},
-    {.key = "timeout",
-     .kind = OPTION_DURATION,
-     .fallback = "10s",
-     .unit = "s",
-     .min = 1,
-     .max = 86400,
-     .offset = offsetof(struct keepalive_config, timeout_ns),
-     .doc = "Wait for the answer to a test."},
-    {.key = "permit_without_stream",
-     .kind = OPTION_BOOL,
-     .fallback = "false",
-     .offset = offsetof(struct keepalive_config, permit_without_stream),
-     .doc = "Test also while no request is in flight."},
-    {.key = NULL},
-};
-
-static const struct option otlp_grpc_options[] = {
-    {.key = "endpoint",
-     .kind = OPTION_TEXT,
-     .flags = OPTION_F_REQUIRED,
-     .offset = offsetof(struct otlp_grpc_config, endpoint),
-     .doc = "host:port, http:// (plaintext) or https:// before it, dns:///host:port, unix:path."},
-    {.key = "tls",
-     .kind = OPTION_GROUP,
-     .rows = tls_client_options,
-     .offset = offsetof(struct otlp_grpc_config, tls),
-     .doc = "On unless insecure is set or the endpoint begins with http://."},
-    {.key = "compression",
-     .kind = OPTION_ENUM,
-     .fallback = "gzip",
-     .choices = compressions,
-     .offset = offsetof(struct otlp_grpc_config, compression),
-     .doc = "gzip or none."},
-    {.key = "headers",
-     .kind = OPTION_TEXT_MAP,
-     .flags = OPTION_F_SECRET,
-     .count_max = 32,
-     .offset = offsetof(struct otlp_grpc_config, headers),
-     .doc = "Sent as metadata."},
-    {.key = "timeout",
-     .kind = OPTION_DURATION,
-     .fallback = "5s",
-     .unit = "s",
-     .min = 0.001,
-     .max = 3600,
-     .offset = offsetof(struct otlp_grpc_config, timeout_ns),
-     .doc = "Deadline of one request."},
-    {.key = "authority",
-     .kind = OPTION_TEXT,
-     .offset = offsetof(struct otlp_grpc_config, authority),
-     .doc = "Overrides :authority."},
-    {.key = "balancer_name",
-     .kind = OPTION_ENUM,
-     .fallback = "round_robin",
-     .choices = balancers,
-     .offset = offsetof(struct otlp_grpc_config, balancer),
-     .doc = "How requests are spread over the addresses of the host."},
-    {.key = "keepalive",
-     .kind = OPTION_GROUP,
-     .rows = keepalive_options,
-     .offset = offsetof(struct otlp_grpc_config, keepalive),
-     .present_offset = offsetof(struct otlp_grpc_config, keepalive_present),
-     .doc = "Off unless present."},
-    {.key = "retry_on_failure",
-     .kind = OPTION_GROUP,
-     .rows = retry_options,
-     .offset = offsetof(struct otlp_grpc_config, retry),
-     .doc = "What failed for now is sent again."},
-    {.key = "sending_queue",
-     .kind = OPTION_GROUP,
-     .rows = queue_options,
-     .offset = offsetof(struct otlp_grpc_config, queue),
-     .doc = "Between admission and the backend."},
-    {.key = "read_buffer_size",
-     .kind = OPTION_SIZE,
-     .flags = OPTION_F_IGNORED,
-     .doc = "No effect: gRPC core sizes its buffers."},
-    {.key = "write_buffer_size",
-     .kind = OPTION_SIZE,
-     .flags = OPTION_F_IGNORED,
-     .doc = "No effect: gRPC core sizes its buffers."},
-    {.key = "wait_for_ready",
-     .kind = OPTION_BOOL,
-     .flags = OPTION_F_IGNORED,
-     .doc = "No effect: what cannot be sent for now is retried."},
-    {.key = "user_agent",
-     .kind = OPTION_TEXT,
-     .flags = OPTION_F_IGNORED,
-     .doc = "No effect: Sidejudge names itself."},
-    {.key = NULL},
-};
 
 static void check_compression(const struct otlp_grpc_config *config, const struct config_node *node,
                               const char *path, struct option_errors *errors)
@@ -181,7 +50,7 @@ static void check_compression(const struct otlp_grpc_config *config, const struc
     if (config->compression == COMPRESSION_ZSTD || config->compression == COMPRESSION_SNAPPY) {
         option_error(errors, path, config_get(node, "compression"),
                      "compression: %s is not available over gRPC here: use gzip, or otlp_http",
-                     compressions[config->compression]);
+                     grpc_compression_names[config->compression]);
     }
 }
 
@@ -251,12 +120,14 @@ struct grpc_transport {
     bool is_open;  // core is initialised, the channel is there
     grpc_channel *channel;
     grpc_completion_queue *queue;
-    void *methods[SIGNAL_COUNT];
+    void *methods[SIGNAL_OTLP_COUNT];
     grpc_metadata headers[HEADERS_MAX];
     size_t header_count;
     // What the channel is made of.
     char *target, *authority, *server_name, *user_agent;
-    char *ca_pem, *cert_pem, *key_pem;  // NULL: none
+    struct tls_client_watch *tls;        // NULL: plain text
+    uint64_t tls_generation;             // of what the channel was made with
+    struct authenticator_fields fields;  // of the call that is being made, with an authenticator
     bool is_insecure, is_gzip, allows_proxy;
     const char *balancer;
     int64_t timeout_ns;
@@ -277,7 +148,7 @@ struct exchange {              // one call
     grpc_slice details;
 };
 
-static const char *const method_paths[SIGNAL_COUNT] = {
+static const char *const method_paths[SIGNAL_OTLP_COUNT] = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
@@ -358,20 +229,54 @@ static size_t channel_args(const struct grpc_transport *transport, grpc_arg args
     return count;
 }
 
-static grpc_channel_credentials *credentials_new(const struct grpc_transport *transport)
+static char *pem_of(struct buffer *pem)
 {
-    if (transport->is_insecure) {
+    return pem->len > 0 ? (char *)(uintptr_t)buffer_text(pem) : NULL;
+}
+
+// Core copies the texts.
+static grpc_channel_credentials *credentials_new(struct tls_client_current *tls)
+{
+    if (tls == NULL) {
         return grpc_insecure_credentials_create();
     }
-    grpc_ssl_pem_key_cert_pair pair = {transport->key_pem, transport->cert_pem};
-    return grpc_ssl_credentials_create_ex(transport->ca_pem,
-                                          transport->key_pem != NULL ? &pair : NULL, NULL, NULL);
+    char *key = pem_of(&tls->material.key);
+    grpc_ssl_pem_key_cert_pair pair = {key, pem_of(&tls->material.cert)};
+    return grpc_ssl_credentials_create_ex(pem_of(&tls->material.ca), key != NULL ? &pair : NULL,
+                                          NULL, NULL);
+}
+
+// A new channel where files have changed: calls in flight keep theirs, new ones shake hands anew.
+static void channel_refresh(struct grpc_transport *transport)
+{
+    struct tls_client_current *tls = NULL;
+    if (transport->tls != NULL) {
+        tls = tls_client_watch_take(transport->tls, clock_mono_ns());
+    }
+    if (transport->channel == NULL ||
+        (tls != NULL && tls->generation != transport->tls_generation)) {
+        grpc_arg args[ARGS_MAX];
+        grpc_channel_args all = {channel_args(transport, args), args};
+        grpc_channel_credentials *credentials = credentials_new(tls);
+        if (transport->channel != NULL) {
+            grpc_channel_destroy(transport->channel);
+        }
+        transport->channel = grpc_channel_create(transport->target, credentials, &all);
+        grpc_channel_credentials_release(credentials);
+        for (unsigned i = 0; i < SIGNAL_OTLP_COUNT; i++) {
+            transport->methods[i] =
+                grpc_channel_register_call(transport->channel, method_paths[i], NULL, NULL);
+        }
+        transport->tls_generation = tls != NULL ? tls->generation : 0;
+    }
+    tls_client_current_release(&tls);
 }
 
 // With the first request. False: no thread to be had.
 static bool transport_open(struct grpc_transport *transport)
 {
     if (transport->is_open) {
+        channel_refresh(transport);
         return true;
     }
     gpr_set_log_function(core_log);
@@ -384,15 +289,7 @@ static bool transport_open(struct grpc_transport *transport)
         grpc_shutdown();
         return false;
     }
-    grpc_arg args[ARGS_MAX];
-    grpc_channel_args all = {channel_args(transport, args), args};
-    grpc_channel_credentials *credentials = credentials_new(transport);
-    transport->channel = grpc_channel_create(transport->target, credentials, &all);
-    grpc_channel_credentials_release(credentials);
-    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
-        transport->methods[i] =
-            grpc_channel_register_call(transport->channel, method_paths[i], NULL, NULL);
-    }
+    channel_refresh(transport);
     for (size_t i = 0; i < transport->header_count; i++) {
         transport->headers[i] =
             (grpc_metadata){.key = grpc_slice_from_static_string(transport->header_names[i]),
@@ -425,14 +322,14 @@ static grpc_byte_buffer *request_buffer(struct payload *payload)
     return buffer;
 }
 
-static void exchange_start(struct exchange *exchange, bool is_plain)
+static void exchange_start(struct exchange *exchange, const grpc_metadata *headers, size_t count,
+                           bool is_plain)
 {
-    const struct grpc_transport *transport = exchange->transport;
     grpc_op ops[6];
     memset(ops, 0, sizeof(ops));
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
-    ops[0].data.send_initial_metadata.count = transport->header_count;
-    ops[0].data.send_initial_metadata.metadata = (grpc_metadata *)(uintptr_t)transport->headers;
+    ops[0].data.send_initial_metadata.count = count;
+    ops[0].data.send_initial_metadata.metadata = (grpc_metadata *)(uintptr_t)headers;
     ops[1].op = GRPC_OP_SEND_MESSAGE;
     ops[1].flags = is_plain ? GRPC_WRITE_NO_COMPRESS : 0;
     ops[1].data.send_message.send_message = exchange->request;
@@ -449,6 +346,61 @@ static void exchange_start(struct exchange *exchange, bool is_plain)
     CHECK(error == GRPC_CALL_OK);  // the only other answers are misuses of the API
 }
 
+// The headers of a call by an authenticator. RESULT_RETRY, RESULT_FAIL: there are none.
+static enum result fields_make(struct grpc_transport *transport, const struct shipment *shipment)
+{
+    struct authenticator_fields *fields = &transport->fields;
+    for (size_t i = 0; i < transport->header_count; i++) {
+        fields->items[i] =
+            (struct http_header){transport->header_names[i], transport->header_values[i]};
+    }
+    fields->count = transport->header_count;
+    return authenticator_apply(shipment->exporter->authenticator, shipment_metadata(shipment),
+                               clock_mono_ns(), fields);
+}
+
+// With the transport's own headers, or with copies of those in `fields`. Core holds what it needs
+// beyond the call.
+static void exchange_begin(struct exchange *exchange, bool is_plain)
+{
+    struct grpc_transport *transport = exchange->transport;
+    if (exchange->shipment->exporter->authenticator == NULL) {
+        exchange_start(exchange, transport->headers, transport->header_count, is_plain);
+        return;
+    }
+    grpc_metadata headers[AUTHENTICATOR_FIELDS_MAX];
+    memset(headers, 0, sizeof(headers));
+    size_t count = transport->fields.count;
+    for (size_t i = 0; i < count; i++) {
+        headers[i].key = grpc_slice_from_copied_string(transport->fields.items[i].name);
+        headers[i].value = grpc_slice_from_copied_string(transport->fields.items[i].value);
+    }
+    exchange_start(exchange, headers, count, is_plain);
+    for (size_t i = 0; i < count; i++) {
+        grpc_slice_unref(headers[i].key);
+        grpc_slice_unref(headers[i].value);
+    }
+    authenticator_fields_wipe(&transport->fields);
+}
+
+static bool authenticate(struct grpc_transport *transport, struct shipment *shipment)
+{
+    if (shipment->exporter->authenticator == NULL) {
+        return true;
+    }
+    enum result result = fields_make(transport, shipment);
+    if (result == RESULT_OK) {
+        return true;
+    }
+    authenticator_fields_wipe(&transport->fields);
+    sender_answer(shipment,
+                  &(struct delivery_reply){
+                      .protocol = DELIVERY_GRPC,
+                      .transport = result == RESULT_RETRY ? RESULT_RETRY : RESULT_FAIL,
+                      .text = BYTES_LITERAL("the credentials cannot be read or are too large")});
+    return false;
+}
+
 static void grpc_send(void *arg, struct shipment *shipment)
 {
     struct grpc_transport *transport = arg;
@@ -458,6 +410,9 @@ static void grpc_send(void *arg, struct shipment *shipment)
                       &(struct delivery_reply){.protocol = DELIVERY_GRPC,
                                                .transport = RESULT_RETRY,
                                                .text = BYTES_LITERAL("no thread for gRPC")});
+        return;
+    }
+    if (!authenticate(transport, shipment)) {
         return;
     }
     struct exchange *exchange = calloc(1, sizeof(*exchange));
@@ -475,7 +430,7 @@ static void grpc_send(void *arg, struct shipment *shipment)
         transport->channel, NULL, GRPC_PROPAGATE_DEFAULTS, transport->queue,
         transport->methods[shipment->signal], deadline, NULL);
     shipment->call = exchange;
-    exchange_start(exchange, shipment->payload->codec == CODEC_NONE);
+    exchange_begin(exchange, shipment->payload->codec == CODEC_NONE);
 }
 
 static void grpc_cancel(void *arg, struct shipment *shipment)
@@ -531,9 +486,24 @@ static void read_response(const struct exchange *exchange, struct delivery_reply
     grpc_slice_unref(all);
 }
 
+// Core says it in OpenSSL's words and behind two addresses, where people's lines are cut.
+static struct bytes details_of(const struct exchange *exchange)
+{
+    struct bytes text = slice_view(&exchange->details);
+    if (bytes_find(text, BYTES_LITERAL("certificate verify failed"), 0) != SIZE_MAX) {
+        return BYTES_LITERAL("the server's certificate was not accepted: expired, or of an "
+                             "authority that tls::ca_file does not hold");
+    }
+    if (bytes_find(text, BYTES_LITERAL("is not in peer certificate"), 0) != SIZE_MAX) {
+        return BYTES_LITERAL("the server's certificate is for another host "
+                             "(tls::server_name_override names it)");
+    }
+    return text;
+}
+
 static void read_refusal(const struct exchange *exchange, struct delivery_reply *reply)
 {
-    reply->text = slice_view(&exchange->details);
+    reply->text = details_of(exchange);
     for (size_t i = 0; i < exchange->trailing.count; i++) {
         const grpc_metadata *trailer = &exchange->trailing.metadata[i];
         struct otlp_refusal refusal;
@@ -601,9 +571,7 @@ static void grpc_free(void *arg)
     free(transport->authority);
     free(transport->server_name);
     free(transport->user_agent);
-    free(transport->ca_pem);
-    free(transport->cert_pem);
-    free(transport->key_pem);
+    tls_client_watch_close(&transport->tls);
     transport->magic = 0;
     free(transport);
 }
@@ -628,30 +596,6 @@ static char *text_of(struct bytes view)
 static char *text_or_null(struct bytes view)
 {
     return view.len > 0 ? text_of(view) : NULL;
-}
-
-// From the file or from the text; *pem stays NULL when neither is given.
-static enum result pem_load(struct bytes file, struct bytes text, char **pem, char *why,
-                            size_t why_len)
-{
-    *pem = text_or_null(text);
-    if (file.len == 0) {
-        return RESULT_OK;
-    }
-    char path[4096];
-    snprintf(path, sizeof(path), "%.*s", BYTES_PRINTF(file));
-    struct buffer content;
-    buffer_init(&content, PEM_BYTES_MAX);
-    enum result result = file_read(path, &content);
-    if (result == RESULT_OK) {
-        free(*pem);
-        *pem = text_of(buffer_view(&content));
-    } else {
-        snprintf(why, why_len, "%s cannot be read", path);
-        result = RESULT_FAIL;
-    }
-    buffer_fini(&content);
-    return result;
 }
 
 static void header_add(struct grpc_transport *transport, struct bytes name, struct bytes value)
@@ -683,7 +627,7 @@ static struct grpc_transport *transport_new(const struct component_env *env,
     transport->is_insecure = is_http || (config->tls.insecure && !is_https);
     transport->is_gzip = config->compression == COMPRESSION_GZIP;
     transport->allows_proxy = !endpoint_is_loopback(endpoint);
-    transport->balancer = balancers[config->balancer];
+    transport->balancer = grpc_balancers[config->balancer];
     transport->timeout_ns = config->timeout_ns;
     transport->keepalive = config->keepalive;
     transport->has_keepalive = config->keepalive_present;
@@ -702,21 +646,8 @@ static struct grpc_transport *transport_new(const struct component_env *env,
 static enum result load_tls(struct grpc_transport *transport, const struct tls_client_config *tls,
                             char *why, size_t why_len)
 {
-    if (transport->is_insecure) {
-        return RESULT_OK;
-    }
-    enum result result = pem_load(tls->ca_file, tls->ca_pem, &transport->ca_pem, why, why_len);
-    if (result == RESULT_OK) {
-        result = pem_load(tls->cert_file, tls->cert_pem, &transport->cert_pem, why, why_len);
-    }
-    if (result == RESULT_OK) {
-        result = pem_load(tls->key_file, tls->key_pem, &transport->key_pem, why, why_len);
-    }
-    if (result == RESULT_OK && (transport->cert_pem == NULL) != (transport->key_pem == NULL)) {
-        snprintf(why, why_len, "tls: a client certificate needs both cert_file and key_file");
-        result = RESULT_FAIL;
-    }
-    return result;
+    return transport->is_insecure ? RESULT_OK
+                                  : tls_client_watch_open(tls, &transport->tls, why, why_len);
 }
 
 static enum result otlp_grpc_start(const struct component_env *env, const void *arg,
@@ -740,6 +671,7 @@ static enum result otlp_grpc_start(const struct component_env *env, const void *
                                                                                   : CODEC_NONE,
                                  .bytes_max = REQUEST_BYTES_MAX,
                                  .destination = config->endpoint,
+                                 .auth = &config->auth,
                                  .secrets = secrets,
                                  .secret_count = count};
     struct exporter *exporter = NULL;

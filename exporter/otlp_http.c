@@ -16,7 +16,7 @@ static const char *const encodings[] = {"proto", "json", NULL};
 struct otlp_http_config {
     struct http_export_config http;
     struct bytes endpoint;
-    struct bytes urls[SIGNAL_COUNT];
+    struct bytes urls[SIGNAL_OTLP_COUNT];
     int encoding;
 };
 
@@ -54,7 +54,7 @@ static void otlp_http_validate(const void *arg, const struct config_node *node, 
     const struct otlp_http_config *config = arg;
     bool has_url = config->endpoint.len > 0;
     http_export_check_url(config->endpoint, "endpoint", node, path, errors);
-    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
+    for (unsigned i = 0; i < SIGNAL_OTLP_COUNT; i++) {
         has_url = has_url || config->urls[i].len > 0;
         http_export_check_url(config->urls[i], keys[i], node, path, errors);
     }
@@ -76,7 +76,7 @@ static enum result otlp_http_start(const struct component_env *env, const void *
     struct http_export_setup setup = {.config = &config->http,
                                       .backend = http_backend(HTTP_BACKEND_OTLP),
                                       .base_url = config->endpoint};
-    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
+    for (unsigned i = 0; i < SIGNAL_OTLP_COUNT; i++) {
         setup.urls[i] = config->urls[i];
     }
     return http_export_start(env, &setup, exporter, why, why_len);

@@ -5,6 +5,8 @@
 // Refused: handing the parts to the transport as a vector, since neither libcurl nor a retry
 // after the batches are gone can use it.
 //
+// An encoded body is a part of its own that stands in for those that it was made of.
+//
 // Bounds: what POOL_QUEUES grants; up to 16 idle payloads of at most 256 KiB are kept.
 // Thread: the exporter's, except payload_hold and payload_release.
 #include "exporter/payload.h"
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 #define PAYLOAD_MAGIC MAGIC('P', 'A', 'Y', 'L')
 #define FREE_MAX 16
@@ -41,6 +44,7 @@ static void payload_free(struct payload *payload)
     }
     payload_uncharge(payload);
     buffer_fini(&payload->buffer);
+    buffer_fini(&payload->source);
     payload->magic = 0;
     free(payload);
 }
@@ -55,11 +59,16 @@ void payload_release(struct payload **payload)
     }
 }
 
-void packer_init(struct packer *packer, enum codec codec, struct account *account)
+void packer_init(struct packer *packer, enum codec codec, const struct score_encoder *encoder,
+                 struct account *account)
 {
     *packer = (struct packer){.codec = codec, .account = account};
+    if (encoder != NULL) {
+        packer->encoder = *encoder;
+    }
     packer->compressor = compressor_new();
     buffer_init(&packer->plain, BODY_BYTES_MAX);
+    buffer_init(&packer->encoded, BODY_BYTES_MAX);
 }
 
 void packer_fini(struct packer *packer)
@@ -71,6 +80,7 @@ void packer_fini(struct packer *packer)
     }
     compressor_free(packer->compressor);
     buffer_fini(&packer->plain);
+    buffer_fini(&packer->encoded);
     free(packer->parts);
     free(packer->offsets);
     *packer = (struct packer){0};
@@ -89,12 +99,15 @@ static struct payload *payload_new(struct packer *packer)
         payload->magic = PAYLOAD_MAGIC;
         payload->account = packer->account;
         buffer_init(&payload->buffer, BODY_BYTES_MAX);
+        buffer_init(&payload->source, BODY_BYTES_MAX);
     }
     atomic_store_explicit(&payload->references, 1, memory_order_relaxed);
     payload->next_free = NULL;
     payload->codec = CODEC_NONE;
     payload->wire = BYTES_NONE;
     payload->plain_bytes = 0;
+    payload->is_encoded = false;
+    payload->scores = (struct score_counts){0};
     return payload;
 }
 
@@ -111,6 +124,8 @@ void packer_recycle(struct packer *packer, struct payload **payload)
         batch_release(&back->batch);
     }
     buffer_reset(&back->buffer);
+    buffer_fini(&back->source);
+    buffer_init(&back->source, BODY_BYTES_MAX);
     back->next_free = packer->free;
     packer->free = back;
     packer->free_count++;
@@ -137,14 +152,27 @@ static bool payload_charge(struct payload *payload, size_t bytes, bool force)
 
 // --- gathering ------------------------------------------------------------------------------
 
-void packer_begin(struct packer *packer)
+static void buffer_recycle(struct buffer *buffer)
+{
+    if (buffer->capacity > PLAIN_KEPT_BYTES) {
+        buffer_fini(buffer);
+        buffer_init(buffer, BODY_BYTES_MAX);
+    }
+    buffer_reset(buffer);
+}
+
+bool packer_encodes(const struct packer *packer, enum signal signal)
+{
+    return signal == SIGNAL_SCORES && packer->encoder.form != NULL;
+}
+
+void packer_begin(struct packer *packer, enum signal signal)
 {
     packer->part_count = 0;
-    if (packer->plain.capacity > PLAIN_KEPT_BYTES) {
-        buffer_fini(&packer->plain);
-        buffer_init(&packer->plain, BODY_BYTES_MAX);
-    }
-    buffer_reset(&packer->plain);
+    packer->encodes = packer_encodes(packer, signal);
+    packer->whole = NULL;
+    buffer_recycle(&packer->plain);
+    buffer_recycle(&packer->encoded);
 }
 
 static void part_add(struct packer *packer, struct bytes view, size_t offset)
@@ -162,6 +190,7 @@ static void part_add(struct packer *packer, struct bytes view, size_t offset)
 void packer_add(struct packer *packer, const struct parcel *parcel)
 {
     if (parcel_is_whole(parcel)) {
+        packer->whole = packer->part_count == 0 ? parcel->batch : NULL;
         part_add(packer, parcel->batch->body, PART_ELSEWHERE);
         return;
     }
@@ -201,15 +230,40 @@ static void parts_settle(struct packer *packer)
     }
 }
 
+// Puts the encoded body in the place of the parts, and keeps what it was made of.
+static bool encode_parts(struct packer *packer, struct payload *payload)
+{
+    struct bytes request = packer->parts[0];
+    payload->is_encoded = true;
+    if (packer->part_count == 1 && packer->whole != NULL) {
+        payload->batch = packer->whole;
+        batch_hold(payload->batch);
+    } else {
+        for (size_t i = 0; i < packer->part_count; i++) {
+            buffer_append_bytes(&payload->source, packer->parts[i]);
+        }
+        request = buffer_view(&payload->source);
+    }
+    if (buffer_status(&payload->source) != RESULT_OK ||
+        score_encode(&packer->encoder, request, clock_wall_ns(), &packer->encoded,
+                     &payload->scores) != RESULT_OK) {
+        return false;
+    }
+    packer->part_count = 0;
+    part_add(packer, buffer_view(&packer->encoded), PART_ELSEWHERE);
+    return true;
+}
+
 static bool pack_parts(struct packer *packer, struct payload *payload, bool force)
 {
+    enum codec codec = payload->is_encoded ? packer->encoder.codec : packer->codec;
     size_t plain = payload->plain_bytes;
-    size_t room = plain + plain / 8 + 1024;
+    size_t room = plain + plain / 8 + 1024 + payload->source.capacity;
     if (!payload_charge(payload, room > payload->buffer.capacity ? room : payload->buffer.capacity,
                         force)) {
         return false;
     }
-    payload->codec = plain < PAYLOAD_PLAIN_BELOW ? CODEC_NONE : packer->codec;
+    payload->codec = plain < PAYLOAD_PLAIN_BELOW ? CODEC_NONE : codec;
     if (payload->codec != CODEC_NONE &&
         codec_deflate(packer->compressor, payload->codec, packer->parts, packer->part_count,
                       &payload->buffer) != RESULT_OK) {
@@ -221,7 +275,7 @@ static bool pack_parts(struct packer *packer, struct payload *payload, bool forc
     }
     payload->wire = buffer_view(&payload->buffer);
     bool is_sound = buffer_status(&payload->buffer) == RESULT_OK;
-    (void)payload_charge(payload, payload->buffer.capacity, true);
+    (void)payload_charge(payload, payload->buffer.capacity + payload->source.capacity, true);
     return is_sound;
 }
 
@@ -230,8 +284,10 @@ struct payload *packer_finish(struct packer *packer, bool force)
     CHECK(packer->part_count > 0);
     parts_settle(packer);
     struct payload *payload = payload_new(packer);
+    bool is_sound = buffer_status(&packer->plain) == RESULT_OK &&
+                    (!packer->encodes || encode_parts(packer, payload));
     payload->plain_bytes = packer_plain_bytes(packer);
-    if (buffer_status(&packer->plain) != RESULT_OK || !pack_parts(packer, payload, force)) {
+    if (!is_sound || !pack_parts(packer, payload, force)) {
         packer_recycle(packer, &payload);
     }
     return payload;
@@ -241,8 +297,9 @@ struct payload *packer_borrow(struct packer *packer, struct batch *batch, bool f
 {
     bool as_packed = packer->codec != CODEC_NONE && batch->packed_codec == packer->codec &&
                      batch->packed.len > 0;
+    CHECK(!packer_encodes(packer, batch->signal));
     if (!as_packed && packer->codec != CODEC_NONE && batch->body.len >= PAYLOAD_PLAIN_BELOW) {
-        packer_begin(packer);
+        packer_begin(packer, batch->signal);
         part_add(packer, batch->body, PART_ELSEWHERE);
         return packer_finish(packer, force);
     }

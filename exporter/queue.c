@@ -19,6 +19,7 @@
 #define REQUEST_BYTES ((size_t)32 << 10)  // what the sizers `requests` and `items` stand for
 #define ITEM_BYTES ((size_t)1 << 10)
 #define DEFAULT_BYTES ((size_t)32 << 20)
+#define PIECES_ALL_TAKEN (UINT32_C(1) << 31)  // in parcel_link.pieces
 
 static const char *const sizers[] = {"requests", "items", "bytes", NULL};
 static const char *const batch_sizers[] = {"", "items", "bytes", NULL};
@@ -95,7 +96,8 @@ const struct option queue_options[] = {
      .kind = OPTION_TEXT,
      .flags = OPTION_F_NULLABLE,
      .offset = offsetof(struct queue_config, storage),
-     .doc = "Not built yet, refused: queues are in memory in this version."},
+     .doc = "A file_storage extension: what this exporter has not delivered survives the process "
+            "and, when its queue is full, waits on disk."},
     {.key = "merge",
      .kind = OPTION_BOOL,
      .fallback = "true",
@@ -114,11 +116,6 @@ void queue_validate(const struct queue_config *config, const struct config_node 
                     const char *path, struct option_errors *errors)
 {
     const struct config_node *own = config_get(node, "sending_queue");
-    if (config->storage.len > 0) {
-        option_error(errors, path, config_get(own, "storage"),
-                     "not built yet: queues are in memory in this version; remove "
-                     "sending_queue.storage");
-    }
     if (config->wait_for_result) {
         option_error(errors, path, config_get(own, "wait_for_result"),
                      "sending_queue.wait_for_result: true is not offered: requests are "
@@ -342,6 +339,13 @@ static void lot_bounds(const struct queue *queue, const struct parcel *first, si
     }
 }
 
+// Never two agents' credentials in one request.
+static bool is_apart(const struct queue *queue, const struct parcel *a, const struct parcel *b)
+{
+    return queue->keeps_metadata_apart &&
+           !metadata_equal(a->batch->metadata, b->batch->metadata);
+}
+
 static void take_run(struct queue *queue, struct queue_pending *pending, uint64_t now_ns,
                      struct lot *lot)
 {
@@ -367,7 +371,7 @@ static void take_run(struct queue *queue, struct queue_pending *pending, uint64_
         const struct parcel *next = pending->first->parcel;
         size_t more = rendered_size(next);
         if (more > bytes_max - bytes || items + next->item_count > items_max ||
-            queue_is_verbatim(queue, next)) {
+            queue_is_verbatim(queue, next) || is_apart(queue, first->parcel, next)) {
             break;
         }
         bytes += more;
@@ -385,7 +389,8 @@ bool queue_take(struct queue *queue, uint64_t now_ns, unsigned in_flight, struct
     for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
         unsigned signal = (queue->turn + i) % SIGNAL_COUNT;
         struct queue_pending *pending = &queue->pending[signal];
-        if (!pending_is_ready(queue, pending, now_ns, in_flight, wake_ns)) {
+        if ((queue->paused & 1U << signal) != 0 ||
+            !pending_is_ready(queue, pending, now_ns, in_flight, wake_ns)) {
             continue;
         }
         queue->turn = (signal + 1) % SIGNAL_COUNT;
@@ -402,10 +407,20 @@ bool queue_take(struct queue *queue, uint64_t now_ns, unsigned in_flight, struct
     return false;
 }
 
-void queue_piece_taken(struct queue *queue, const struct lot *lot, uint32_t items)
+struct parcel_link *queue_piece_taken(struct queue *queue, const struct lot *lot, uint32_t items)
 {
     struct queue_pending *pending = &queue->pending[lot->signal];
     pending->cut_items -= items < pending->cut_items ? items : pending->cut_items;
+    pending->cut->pieces++;
+    return pending->cut;
+}
+
+void queue_piece_settled(struct queue *queue, struct parcel_link *cut)
+{
+    CHECK((cut->pieces & ~PIECES_ALL_TAKEN) > 0);
+    if (--cut->pieces == PIECES_ALL_TAKEN) {
+        queue_settle(queue, cut);
+    }
 }
 
 void queue_piece_done(struct queue *queue, struct lot *lot)
@@ -416,7 +431,11 @@ void queue_piece_done(struct queue *queue, struct lot *lot)
     struct parcel_link *link = pending->cut;
     pending->cut = NULL;
     lot->cutter = NULL;
-    queue_settle(queue, link);
+    if (link->pieces == 0) {
+        queue_settle(queue, link);
+    } else {
+        link->pieces |= PIECES_ALL_TAKEN;
+    }
 }
 
 bool queue_is_empty(const struct queue *queue)
@@ -458,8 +477,13 @@ void queue_settle(struct queue *queue, struct parcel_link *first)
         struct parcel_link *next = queue_next_link(first);
         struct parcel *parcel = first->parcel;
         queue_release(queue, parcel->charge_bytes, parcel->own);
-        first->parcel = NULL;  // the link may die with the parcel
-        parcel_unref(&parcel);
+        first->pieces = 0;
+        if (queue->settled != NULL && !queue->is_abandoning) {
+            queue->settled(queue->settled_arg, first);
+        } else {
+            first->parcel = NULL;  // the link may die with the parcel
+            parcel_unref(&parcel);
+        }
         first = next;
     }
 }

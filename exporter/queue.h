@@ -70,6 +70,13 @@ struct queue {
     size_t bytes_max;                   // of one request, identity coding
     enum codec codec;
     bool is_draining;  // nothing waits for company any more
+    // With a storage (component.h, component_env.settled); NULL: parcels are let go. What is
+    // abandoned at the end is not settled: the journal still has it.
+    void (*settled)(void *arg, struct parcel_link *link);
+    void *settled_arg;
+    bool is_abandoning;
+    bool keeps_metadata_apart;  // a lot is of parcels with equal metadata
+    unsigned paused;   // bit set of 1 << enum signal: not taken for now
     struct queue_pending pending[SIGNAL_COUNT];
     unsigned turn;  // signal that is asked first
 };
@@ -97,9 +104,11 @@ bool queue_sort(struct queue *queue, uint64_t now_ns);
 // Takes the next lot if one is ready. Else false, and *wake_ns is lowered to when one will be.
 bool queue_take(struct queue *queue, uint64_t now_ns, unsigned in_flight, struct lot *lot,
                 uint64_t *wake_ns);
-// After parcel_cutter_next took `items` of lot->cutter.
-void queue_piece_taken(struct queue *queue, const struct lot *lot, uint32_t items);
-// After it returned false: lets the cut parcel go.
+// After parcel_cutter_next took `items` of lot->cutter: the cut parcel, which stays until
+// queue_piece_settled for each piece.
+struct parcel_link *queue_piece_taken(struct queue *queue, const struct lot *lot, uint32_t items);
+void queue_piece_settled(struct queue *queue, struct parcel_link *cut);
+// After it returned false: lets the cut parcel go, once its pieces are settled.
 void queue_piece_done(struct queue *queue, struct lot *lot);
 bool queue_is_empty(const struct queue *queue);
 // Items of that signal that were sorted in and have not been taken.

@@ -61,8 +61,16 @@ enum result sender_new(const struct component_env *env, const struct sender_setu
         snprintf(why, why_len, "no descriptors left for the exporter's loop");
         return RESULT_FAIL;
     }
+    struct authenticator *authenticator = NULL;
+    if (setup->auth != NULL &&
+        authenticator_bind(env->authenticators, setup->auth, AUTHENTICATOR_CLIENT, &authenticator,
+                           why, why_len) != RESULT_OK) {
+        loop_free(loop);
+        return RESULT_FAIL;
+    }
     struct exporter *exporter = calloc(1, sizeof(*exporter));
     CHECK(exporter != NULL);
+    exporter->authenticator = authenticator;
     exporter->magic = EXPORTER_MAGIC;
     exporter->id = env->id;
     snprintf(exporter->component, sizeof(exporter->component), "exporter/%s", env->id);
@@ -70,19 +78,28 @@ enum result sender_new(const struct component_env *env, const struct sender_setu
     exporter->account = env->account;
     exporter->queue_config = *setup->queue;
     exporter->retry_config = *setup->retry;
+    bool has_storage = env->settled != NULL;
+    if (has_storage && !exporter->retry_config.max_elapsed_time_present) {
+        exporter->retry_config.max_elapsed_time_ns = 0;
+    }
     exporter->loop = loop;
     exporter->bytes_max = setup->bytes_max;
     exporter->shipment_max = (unsigned)setup->queue->num_consumers;
-    exporter->shipments = calloc(exporter->shipment_max, sizeof(struct shipment));
+    exporter->is_mixed = setup->is_mixed;
+    exporter->place_max = exporter->shipment_max + exporter->is_mixed;
+    exporter->shipments = calloc(exporter->place_max, sizeof(struct shipment));
     CHECK(exporter->shipment_max > 0 && exporter->shipments != NULL);
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         exporter->shipments[i].magic = SHIPMENT_MAGIC;
         exporter->shipments[i].exporter = exporter;
     }
     size_t capacity = queue_capacity_bytes(&exporter->queue_config, env->account);
     queue_init(&exporter->queue, &exporter->queue_config, capacity, setup->bytes_max, setup->codec,
                loop_wake, loop);
-    packer_init(&exporter->packer, setup->codec, env->account);
+    exporter->queue.keeps_metadata_apart = authenticator_reads_metadata(authenticator);
+    exporter->queue.settled = env->settled;
+    exporter->queue.settled_arg = env->settled_arg;
+    packer_init(&exporter->packer, setup->codec, setup->encoder, env->account);
     tally_init(&exporter->tally, env->id);
     metric_set(exporter->tally.queue_capacity, (double)capacity);
     random_seed(&exporter->random, random_entropy());
@@ -152,7 +169,7 @@ void sender_free(struct exporter **freed)
         exporter->ops->free(exporter->transport);
     }
     loop_free(exporter->loop);
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         shipment_fini(&exporter->shipments[i]);
     }
     free(exporter->shipments);
@@ -160,6 +177,7 @@ void sender_free(struct exporter **freed)
     for (size_t i = 0; i < exporter->secret_count; i++) {
         free((void *)(uintptr_t)exporter->secrets[i].ptr);
     }
+    authenticator_release(&exporter->authenticator);
     exporter->magic = 0;
     free(exporter);
 }
@@ -199,22 +217,18 @@ void sender_status(const struct exporter *exporter, struct exporter_status *stat
 
 // --- words ----------------------------------------------------------------------------------
 
-static void mask_secrets(const struct exporter *exporter, char *text)
+static void mask_secrets(const struct exporter *exporter, const struct metadata *metadata,
+                         char *text)
 {
-    size_t len = strlen(text);
     for (size_t i = 0; i < exporter->secret_count; i++) {
-        struct bytes secret = exporter->secrets[i];
-        size_t at = 0;
-        while ((at = bytes_find(bytes_from(text, len), secret, at)) != SIZE_MAX) {
-            memset(text + at, '*', secret.len);
-            at += secret.len;
-        }
+        metadata_mask_value(exporter->secrets[i], text);
     }
+    authenticator_mask(exporter->authenticator, metadata, text);
 }
 
 // "status 503: <body>" or the sentence of a reply that did not come: printable, cut, masked.
-static void reply_describe(const struct exporter *exporter, const struct delivery_reply *reply,
-                           char out[TEXT_MAX + 1])
+static void reply_describe(const struct exporter *exporter, const struct metadata *metadata,
+                           const struct delivery_reply *reply, char out[TEXT_MAX + 1])
 {
     char text[4 * TEXT_MAX];
     size_t len = reply->text.len < sizeof(text) - 1 ? reply->text.len : sizeof(text) - 1;
@@ -223,7 +237,7 @@ static void reply_describe(const struct exporter *exporter, const struct deliver
         text[i] = byte >= 0x20 && byte < 0x7f ? (char)byte : ' ';
     }
     text[len] = '\0';
-    mask_secrets(exporter, text);
+    mask_secrets(exporter, metadata, text);
     if (reply->transport != RESULT_OK) {
         snprintf(out, TEXT_MAX + 1, "%.*s", TEXT_MAX, len > 0 ? text : "no reply");
         return;
@@ -249,11 +263,19 @@ static void say_drop(struct exporter *exporter, enum signal signal, enum deliver
              LOG_TEXT("items", signal_items(signal)), LOG_INT("dropped_items", items));
 }
 
-static void note_health(struct exporter *exporter, enum delivery_class class, const char *error)
+// Where spans go the same way, a failing interface of scores holds up scores only.
+static bool is_apart(const struct exporter *exporter, enum signal signal)
 {
+    return signal == SIGNAL_SCORES && exporter->is_mixed;
+}
+
+static void note_health(struct exporter *exporter, enum signal signal, enum delivery_class class,
+                        const char *error)
+{
+    bool apart = is_apart(exporter, signal);
     tally_set_error(&exporter->tally, class == DELIVERY_CLASS_SUCCESS ? NULL : error);
     if (class == DELIVERY_CLASS_RETRY) {
-        exporter->is_broken = true;
+        exporter->is_broken = exporter->is_broken || !apart;
         if (log_episode_opens(&exporter->broken_episode, clock_mono_ns(), QUIET_NS)) {
             exporter->has_said_broken = true;
             log_line(LOG_WARN, exporter->component,
@@ -262,6 +284,9 @@ static void note_health(struct exporter *exporter, enum delivery_class class, co
                          : "Exporting failed. Retrying is switched off.",
                      LOG_TEXT("error", error));
         }
+        return;
+    }
+    if (apart) {
         return;
     }
     if (exporter->is_broken && class == DELIVERY_CLASS_SUCCESS && exporter->has_said_broken) {
@@ -274,7 +299,10 @@ static void note_health(struct exporter *exporter, enum delivery_class class, co
 static void note_partial(struct exporter *exporter, const struct shipment *shipment,
                          const struct delivery_reply *reply, uint32_t items)
 {
-    uint32_t rejected = reply->rejected_count < items ? reply->rejected_count : items;
+    const struct score_counts *scores = &shipment->payload->scores;
+    items -= scores->left_out < items ? scores->left_out : items;
+    uint64_t refused = (uint64_t)reply->rejected_count + scores->late;
+    uint32_t rejected = refused < items ? (uint32_t)refused : items;
     metric_add(exporter->tally.partial_rejected, rejected);
     tally_count(&exporter->tally, TALLY_SENT, shipment->signal, items - rejected);
     if (rejected == 0 && reply->text.len == 0) {
@@ -284,9 +312,12 @@ static void note_partial(struct exporter *exporter, const struct shipment *shipm
         char text[TEXT_MAX + 1];
         struct delivery_reply words = *reply;
         words.transport = RESULT_RETRY;  // the sentence alone
-        reply_describe(exporter, &words, text);
+        if (words.text.len == 0 && scores->late > 0) {
+            words.text = BYTES_LITERAL("scores too old for this backend were left out");
+        }
+        reply_describe(exporter, shipment_metadata(shipment), &words, text);
         log_line(LOG_WARN, exporter->component, "Partial success response",
-                 LOG_TEXT("message", reply->text.len > 0 ? text : ""),
+                 LOG_TEXT("message", words.text.len > 0 ? text : ""),
                  LOG_TEXT("items", signal_items(shipment->signal)),
                  LOG_INT("rejected_items", rejected));
     }
@@ -299,6 +330,17 @@ static void shipment_done(struct exporter *exporter, struct shipment *shipment)
     CHECK(exporter->active > 0);
     shipment_settle(shipment, &exporter->packer, &exporter->queue);
     exporter->active--;
+    if (is_apart(exporter, shipment->signal)) {
+        exporter->queue.paused = 0;
+    }
+}
+
+// What the journal keeps has not failed.
+static void count_failed(struct exporter *exporter, enum signal signal, uint64_t items)
+{
+    if (!exporter->queue.is_abandoning) {
+        tally_count(&exporter->tally, TALLY_SEND_FAILED, signal, items);
+    }
 }
 
 static void count_settled(struct exporter *exporter, struct shipment *shipment,
@@ -317,7 +359,11 @@ static void count_settled(struct exporter *exporter, struct shipment *shipment,
         note_partial(exporter, shipment, reply, (uint32_t)items);
         return;
     }
-    tally_count(&exporter->tally, TALLY_SEND_FAILED, shipment->signal, items);
+    if (shipment->payload != NULL && delivery->settled_count == 1) {
+        uint32_t left_out = shipment->payload->scores.left_out;
+        items -= left_out < items ? left_out : items;
+    }
+    count_failed(exporter, shipment->signal, items);
     say_drop(exporter, shipment->signal, step->reason, items, error);
 }
 
@@ -387,7 +433,7 @@ static void unlearn_size(struct exporter *exporter, uint64_t now_ns)
 
 static void let_waiting_go(struct exporter *exporter, uint64_t now_ns)
 {
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         struct shipment *shipment = &exporter->shipments[i];
         if (shipment->state == SHIPMENT_WAITING && !shipment->is_obliged) {
             shipment->retry_at_ns = now_ns;
@@ -406,15 +452,15 @@ void sender_answer(struct shipment *shipment, const struct delivery_reply *reply
     enum delivery_class class = delivery_classify(reply);
     char error[TEXT_MAX + 1] = "";
     if (class != DELIVERY_CLASS_SUCCESS) {
-        reply_describe(exporter, reply, error);
+        reply_describe(exporter, shipment_metadata(shipment), reply, error);
     }
     tally_request(&exporter->tally, class);
     bool was_broken = exporter->is_broken;
-    note_health(exporter, class, error);
-    if (was_broken && class == DELIVERY_CLASS_SUCCESS) {
+    note_health(exporter, shipment->signal, class, error);
+    if (was_broken && !exporter->is_broken && class == DELIVERY_CLASS_SUCCESS) {
         let_waiting_go(exporter, now_ns);
     }
-    if (class == DELIVERY_CLASS_TOO_LARGE) {
+    if (class == DELIVERY_CLASS_TOO_LARGE && !shipment->payload->is_encoded) {
         learn_size(exporter, shipment, now_ns);
     }
     struct delivery_step step = delivery_answer(&shipment->delivery, reply, now_ns);
@@ -433,7 +479,7 @@ static struct shipment *next_due(struct exporter *exporter, uint64_t now_ns)
     if (exporter->active == exporter->in_flight) {
         return NULL;
     }
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         struct shipment *shipment = &exporter->shipments[i];
         bool is_due = shipment->state == SHIPMENT_READY || shipment->state == SHIPMENT_WAITING;
         is_due = is_due && shipment->retry_at_ns <= now_ns;
@@ -446,7 +492,7 @@ static struct shipment *next_due(struct exporter *exporter, uint64_t now_ns)
 
 static struct shipment *free_place(struct exporter *exporter)
 {
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         if (exporter->shipments[i].state == SHIPMENT_FREE) {
             return &exporter->shipments[i];
         }
@@ -483,6 +529,9 @@ static struct shipment *next_fresh(struct exporter *exporter, uint64_t now_ns, u
         if (result == RESULT_OK) {
             exporter->has_held = false;
             exporter->active++;
+            if (is_apart(exporter, shipment->signal)) {
+                exporter->queue.paused = 1U << shipment->signal;
+            }
             delivery_begin(&shipment->delivery, &exporter->retry_config, &exporter->allowance,
                            &exporter->random, now_ns);
             return shipment;
@@ -512,16 +561,30 @@ static struct shipment *next_shipment(struct exporter *exporter, uint64_t now_ns
     if (due != NULL) {
         return due;
     }
-    if (exporter->is_broken && exporter->active > 0) {
+    unsigned apart = exporter->queue.paused != 0;
+    if (exporter->is_broken && exporter->active > apart) {
         return NULL;
     }
     return next_fresh(exporter, now_ns, wake_ns);
+}
+
+// As if it had been sent and had arrived.
+static void settle_unsent(struct exporter *exporter, struct shipment *shipment, uint64_t now_ns)
+{
+    struct delivery_reply reply = {.protocol = DELIVERY_HTTP, .code = 200};
+    struct delivery_step step = delivery_answer(&shipment->delivery, &reply, now_ns);
+    count_settled(exporter, shipment, &step, &reply, "");
+    act_on(exporter, shipment, &step, &reply, now_ns);
 }
 
 static void pump(struct exporter *exporter, uint64_t now_ns, uint64_t *wake_ns)
 {
     struct shipment *shipment;
     while ((shipment = next_shipment(exporter, now_ns, wake_ns)) != NULL) {
+        if (shipment->payload->is_encoded && shipment->payload->scores.sent == 0) {
+            settle_unsent(exporter, shipment, now_ns);
+            continue;
+        }
         shipment->state = SHIPMENT_IN_FLIGHT;
         exporter->in_flight++;
         exporter->ops->send(exporter->transport, shipment);
@@ -539,7 +602,7 @@ static void abandon_queue(struct exporter *exporter)
     }
     for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
         uint64_t items = queue_items(&exporter->queue, (enum signal)i);
-        tally_count(&exporter->tally, TALLY_SEND_FAILED, (enum signal)i, items);
+        count_failed(exporter, (enum signal)i, items);
         if (items > 0) {
             say_drop(exporter, (enum signal)i, DELIVERY_SHUTDOWN, items,
                      "still queued at the deadline");
@@ -550,7 +613,8 @@ static void abandon_queue(struct exporter *exporter)
 
 static void abandon(struct exporter *exporter)
 {
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    exporter->queue.is_abandoning = exporter->queue.settled != NULL;
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         struct shipment *shipment = &exporter->shipments[i];
         if (shipment->state == SHIPMENT_FREE) {
             continue;
@@ -565,14 +629,19 @@ static void abandon(struct exporter *exporter)
     }
     abandon_queue(exporter);
     for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
-        if (exporter->abandoned[i] > 0) {
+        if (exporter->abandoned[i] > 0 && exporter->queue.is_abandoning) {
+            log_line(LOG_INFO, exporter->component,
+                     "Not delivered yet: kept in the journal for the next start.",
+                     LOG_TEXT("items", signal_items((enum signal)i)),
+                     LOG_INT("kept_items", exporter->abandoned[i]));
+        } else if (exporter->abandoned[i] > 0) {
             log_line(LOG_ERROR, exporter->component, "Exporting failed. Dropping data.",
                      LOG_TEXT("reason", delivery_reason_label(DELIVERY_SHUTDOWN)),
                      LOG_TEXT("meaning", delivery_reason_text(DELIVERY_SHUTDOWN)),
                      LOG_TEXT("items", signal_items((enum signal)i)),
                      LOG_INT("dropped_items", exporter->abandoned[i]));
-            exporter->abandoned[i] = 0;
         }
+        exporter->abandoned[i] = 0;
     }
 }
 
@@ -591,7 +660,7 @@ static bool drain_turn(struct exporter *exporter, uint64_t by_ns, bool more, uin
     if (!more && exporter->active == 0 && !exporter->has_held && queue_is_empty(&exporter->queue)) {
         return true;
     }
-    for (unsigned i = 0; i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; i < exporter->place_max; i++) {
         struct shipment *shipment = &exporter->shipments[i];
         if (shipment->state == SHIPMENT_WAITING && !shipment->is_obliged &&
             shipment->retry_at_ns > now_ns + DRAIN_WAIT_NS) {
@@ -612,7 +681,7 @@ static void exporter_wake(struct timer *timer, void *arg, uint64_t now_ns)
 static void set_wake(struct exporter *exporter, uint64_t wake_ns)
 {
     bool may_send = exporter->in_flight < (exporter->is_broken ? 1 : exporter->shipment_max);
-    for (unsigned i = 0; may_send && i < exporter->shipment_max; i++) {
+    for (unsigned i = 0; may_send && i < exporter->place_max; i++) {
         const struct shipment *shipment = &exporter->shipments[i];
         if (shipment->state == SHIPMENT_WAITING && shipment->retry_at_ns < wake_ns) {
             wake_ns = shipment->retry_at_ns;

@@ -7,8 +7,13 @@
 // arrives lets them go. After "too large" the requests that follow are cut to what is known to
 // fail, halved; the limit doubles again every five minutes. At the end (sender_drain) waits are
 // cut to a second, and what is left at the deadline is dropped and counted.
+//
+// Scores of which nothing is to be sent to this backend are settled without a request. Where spans
+// and scores have interfaces of their own, scores go one request at a time, and one that fails
+// holds up no spans.
 #pragma once
 
+#include "base/authenticator.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/thread.h"
@@ -33,9 +38,12 @@ struct sender_setup {  // borrowed for the call only
     const struct queue_config *queue;
     const struct retry_config *retry;
     enum codec codec;
-    size_t bytes_max;             // of one request in identity coding
-    struct bytes destination;     // a URL or path, as logs name it; may be empty
-    const struct bytes *secrets;  // texts that must not appear in logs, such as header values
+    size_t bytes_max;                     // of one request in identity coding
+    const struct score_encoder *encoder;  // of scores; NULL: they are sent as they are
+    bool is_mixed;                   // spans and scores go to different interfaces of the backend
+    struct bytes destination;        // a URL or path, as logs name it; may be empty
+    const struct auth_config *auth;  // NULL: none
+    const struct bytes *secrets;     // texts that must not appear in logs, such as header values
     size_t secret_count;
 };
 
@@ -60,11 +68,14 @@ struct exporter {
     struct tally tally;
     struct delivery_allowance allowance;
     struct random random;
+    struct authenticator *authenticator;  // a reference; NULL: none
     struct shipment *shipments;
-    unsigned shipment_max;
+    unsigned shipment_max;       // in flight
+    unsigned place_max;          // of shipments: one more for scores where is_mixed
     unsigned in_flight, active;  // active: not SHIPMENT_FREE
     bool is_broken;              // the backend fails for now
     bool has_said_broken;
+    bool is_mixed;
     struct lot held;  // taken, but there was no memory for its bytes
     bool has_held;
     size_t bytes_max;              // configured

@@ -41,11 +41,11 @@ static enum result load_links(struct shipment *shipment, struct packer *packer, 
     struct parcel *first = lot->first->parcel;
     shipment->item_count = 0;
     shipment->border_count = 0;
-    if (lot->count == 1 && parcel_is_whole(first)) {
+    if (lot->count == 1 && parcel_is_whole(first) && !packer_encodes(packer, lot->signal)) {
         shipment->payload = packer_borrow(packer, first->batch, force);
         shipment->item_count = first->item_count;
     } else {
-        packer_begin(packer);
+        packer_begin(packer, lot->signal);
         for (struct parcel_link *link = lot->first; link != NULL; link = queue_next_link(link)) {
             packer_add(packer, link->parcel);
             shipment->item_count += link->parcel->item_count;
@@ -67,7 +67,7 @@ static enum result load_piece(struct shipment *shipment, struct packer *packer, 
 {
     struct parcel_cutter before = *lot->cutter;
     shipment->border_count = 0;
-    packer_begin(packer);
+    packer_begin(packer, lot->signal);
     if (!packer_add_piece(packer, lot->cutter, lot->piece_bytes_max, &shipment->item_count)) {
         queue_piece_done(queue, lot);
         return RESULT_MISSING;
@@ -77,7 +77,7 @@ static enum result load_piece(struct shipment *shipment, struct packer *packer, 
         *lot->cutter = before;
         return RESULT_SHED;
     }
-    queue_piece_taken(queue, lot, shipment->item_count);
+    shipment->cut = queue_piece_taken(queue, lot, shipment->item_count);
     return RESULT_OK;
 }
 
@@ -124,6 +124,9 @@ static struct batch *flat_make(struct shipment *shipment, struct packer *packer)
     if (payload->batch != NULL) {
         batch_hold(payload->batch);
         return payload->batch;
+    }
+    if (payload->is_encoded) {
+        return batch_make(shipment->signal, buffer_view(&payload->source), 0);
     }
     if (payload->codec == CODEC_NONE) {
         return batch_make(shipment->signal, payload->wire, 0);
@@ -227,7 +230,7 @@ enum result shipment_load_part(struct shipment *shipment, struct packer *packer,
     batch_hold(shipment->flat);
     struct parcel *parcel =
         parcel_new(shipment->flat, PARCEL_ONLY, shipment->places + part->first, part->count, 0);
-    packer_begin(packer);
+    packer_begin(packer, shipment->signal);
     packer_add(packer, parcel);
     shipment->payload = packer_finish(packer, force);
     parcel_unref(&parcel);
@@ -256,10 +259,20 @@ void shipment_settle(struct shipment *shipment, struct packer *packer, struct qu
     }
     flat_drop(shipment, packer);
     queue_settle(queue, shipment->links);
+    if (shipment->cut != NULL) {
+        queue_piece_settled(queue, shipment->cut);
+        shipment->cut = NULL;
+    }
     shipment->links = NULL;
     shipment->link_count = 0;
     shipment->border_count = 0;
     shipment->state = SHIPMENT_FREE;
+}
+
+const struct metadata *shipment_metadata(const struct shipment *shipment)
+{
+    const struct parcel_link *link = shipment->links != NULL ? shipment->links : shipment->cut;
+    return link != NULL ? link->parcel->batch->metadata : NULL;
 }
 
 void shipment_fini(struct shipment *shipment)

@@ -25,6 +25,7 @@ struct shipment {
     enum signal signal;
     uint32_t item_count;        // metrics: data points
     struct parcel_link *links;  // by queue_next_link; NULL for a piece of a larger parcel
+    struct parcel_link *cut;    // that parcel; else NULL
     uint32_t link_count;
     struct payload *payload;  // of delivery.current
     struct delivery delivery;
@@ -58,4 +59,6 @@ uint32_t shipment_items(const struct shipment *shipment, const struct delivery_p
 // Lets everything go: parcels, bytes, the cut-up form. The state is SHIPMENT_FREE again.
 // The memory of `borders` is kept until shipment_fini.
 void shipment_settle(struct shipment *shipment, struct packer *packer, struct queue *queue);
+// Of what it stands for; NULL: none. Valid until it is settled.
+const struct metadata *shipment_metadata(const struct shipment *shipment);
 void shipment_fini(struct shipment *shipment);

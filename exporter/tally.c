@@ -2,7 +2,7 @@
 // Series are made once per exporter, so that counting is one relaxed add. Every series exists from
 // the start, at zero, as the Collector's do not: an alert on send_failed needs no "or vector(0)".
 //
-// Bounds: three kinds by three signals and five outcomes per exporter. Any thread, except where
+// Bounds: three kinds by four signals and five outcomes per exporter. Any thread, except where
 // the header says otherwise.
 #include "exporter/tally.h"
 
@@ -24,6 +24,10 @@
                          .type = METRIC_COUNTER,                                                   \
                          .help = "Log records " words,                                             \
                          .labels = {"exporter"}},                                                  \
+        [SIGNAL_SCORES] = {.name = "sidejudge_exporter_" kind "_scores_total",                     \
+                           .type = METRIC_COUNTER,                                                 \
+                           .help = "Scores " words,                                                \
+                           .labels = {"exporter"}},                                                \
     }
 
 static const struct metric_family item_families[TALLY_KIND_COUNT][SIGNAL_COUNT] = {

@@ -119,6 +119,13 @@ static void first_text(struct bytes *field, struct bytes text)
     }
 }
 
+static void take_attribution(struct interaction *out, const struct evidence *evidence)
+{
+    first_text(&out->environment, evidence->environment);
+    first_text(&out->session_id, evidence->session_id);
+    first_text(&out->user_id, evidence->user_id);
+}
+
 static void take_facts(struct assembly *assembly, const struct evidence *evidence)
 {
     struct interaction *out = assembly->out;
@@ -263,6 +270,7 @@ static void take_rest(struct assembly *assembly)
         }
         first_text(&out->agent_name, span->evidence->agent_name);
         first_text(&out->conversation_id, span->evidence->conversation_id);
+        take_attribution(out, span->evidence);
         if (span->role == ROLE_LLM) {
             first_text(&out->model, span->evidence->model);
             first_text(&out->provider, span->evidence->provider);
@@ -288,6 +296,7 @@ static void take_target(struct assembly *assembly)
     out->truncated = assembly->trace->truncated;
     if (evidence) {
         out->target_name = evidence->name;
+        take_attribution(out, evidence);
         out->service_name = evidence->service;
         out->rule_matches = evidence->rule_matches;
         memcpy(out->dimensions, evidence->dimensions, sizeof(out->dimensions));
@@ -352,6 +361,7 @@ void assembly_build(struct trace *trace, const struct trace_span *target, bool w
                                 .room = INTERACTION_BYTES_MAX,
                                 .out = interaction};
     memset(interaction, 0, sizeof(*interaction));
+    interaction->bad_feedback = trace->bad_feedback;
     take_target(&assembly);
     const struct trace_span *asked = question_span(&assembly);
     const struct trace_span *answered = response_span(&assembly);

@@ -3,8 +3,15 @@
 // The baseline ladder: 1, 1/2, 1/4 ... so that thresholds nest and any step's sample contains every
 // lower step's. Traffic is an exponential average over about five minutes, cost an average per
 // graded interaction. Hysteresis: a step up needs twice the room. Refused: a continuous
-// probability, under which no two hours would share a sample. Atomics only: shards read, one thread
-// adjusts.
+// probability, under which no two hours would share a sample.
+//
+// The plain sample's step: the lowest of the last 24 hours holds the probability equal only for who
+// has seen them. Right after a start it would be the first minutes' step, which is 1, then the
+// night's, then the day's, and each restart would add a heap of the hour in which it happened to
+// the average (measured: ten restarts in two weeks move it by 0.013, at night by 0.028, where day
+// and night differ by 0.15). So a first day's step is fixed once, with a reserve, and only traffic
+// beyond it lowers the step. Refused: no plain sample at all on the first day, which with a release
+// a day is never. Atomics only: shards read, one thread adjusts.
 
 #include "processor/baseline.h"
 
@@ -19,17 +26,25 @@
 #define FIRST_GRADED 20
 #define HOURS 25  // the hour that runs and 24 whole ones before it
 #define TRAFFIC_SECONDS 300.0
+#define FIRST_DAY_AFTER_S 60.0  // observed before the first day's step is fixed
+#define FIRST_DAY_RESERVE 8.0
+#define DAY_S 86400.0
+
+enum { PLAIN_NONE = LADDER_STEPS };  // step of an empty sample
 
 struct baseline {
     bool is_auto;
     double fixed;
-    _Atomic unsigned step;  // probability 2^-step
+    _Atomic unsigned step;   // probability 2^-step
+    _Atomic unsigned plain;  // of the plain sample; PLAIN_NONE: none yet
     _Atomic unsigned lowest_by_hour[HOURS];
     _Atomic uint64_t hour;  // monotonic hours of the last write
     _Atomic uint64_t seen, graded;
     _Atomic uint64_t cost_nano_usd;     // of graded interactions
     uint64_t seen_before, adjusted_ns;  // adjusting thread only
     double observed_s;                  // since the first adjustment
+    unsigned first_day;                 // step of the first day; PLAIN_NONE: not fixed
+    double first_day_until_s;           // on the clock of observed_s
     double per_second;                  // predicted traffic
 };
 
@@ -39,6 +54,8 @@ struct baseline *baseline_new(bool is_auto, double fixed)
     CHECK(baseline != NULL);
     baseline->is_auto = is_auto;
     baseline->fixed = fixed;
+    baseline->first_day = PLAIN_NONE;
+    atomic_init(&baseline->plain, PLAIN_NONE);
     return baseline;
 }
 
@@ -54,17 +71,13 @@ double baseline_probability(const struct baseline *baseline)
                : baseline->fixed;
 }
 
-double baseline_lowest_24h(const struct baseline *baseline)
+double baseline_plain(const struct baseline *baseline)
 {
     if (!baseline->is_auto) {
         return baseline->fixed;
     }
-    unsigned deepest = atomic_load_explicit(&baseline->step, memory_order_relaxed);
-    for (size_t i = 0; i < HOURS; i++) {
-        unsigned step = atomic_load_explicit(&baseline->lowest_by_hour[i], memory_order_relaxed);
-        deepest = step > deepest ? step : deepest;
-    }
-    return ldexp(1, -(int)deepest);
+    unsigned plain = atomic_load_explicit(&baseline->plain, memory_order_relaxed);
+    return plain == PLAIN_NONE ? 0 : ldexp(1, -(int)plain);
 }
 
 void baseline_saw(struct baseline *baseline, uint64_t now_ns)
@@ -116,6 +129,41 @@ static void hour_note(struct baseline *baseline, unsigned step, uint64_t now_ns)
     }
 }
 
+static unsigned lowest_24h(const struct baseline *baseline, unsigned step)
+{
+    unsigned lowest = step;
+    for (size_t i = 0; i < HOURS; i++) {
+        unsigned one = atomic_load_explicit(&baseline->lowest_by_hour[i], memory_order_relaxed);
+        lowest = one > lowest ? one : lowest;
+    }
+    return lowest;
+}
+
+static unsigned step_for(double share)
+{
+    unsigned step = 0;
+    while (step + 1 < LADDER_STEPS && ldexp(1, -(int)step) > share) {
+        step++;
+    }
+    return step;
+}
+
+// Before the ladder moves down, the plain sample does: a shard that reads between the two sees a
+// smaller sample, not one that the ladder no longer covers.
+static void plain_adjust(struct baseline *baseline, double share, unsigned step)
+{
+    unsigned plain = lowest_24h(baseline, step);
+    if (baseline->first_day == PLAIN_NONE && share >= 0 &&
+        baseline->observed_s >= FIRST_DAY_AFTER_S) {
+        baseline->first_day = step_for(share / FIRST_DAY_RESERVE);
+        baseline->first_day_until_s = baseline->observed_s + DAY_S;
+    }
+    if (baseline->first_day == PLAIN_NONE || baseline->observed_s < baseline->first_day_until_s) {
+        plain = baseline->first_day > plain ? baseline->first_day : plain;
+    }
+    atomic_store_explicit(&baseline->plain, plain, memory_order_relaxed);
+}
+
 void baseline_adjust(struct baseline *baseline, double half_budget_usd_per_s,
                      double calls_per_second_max, uint64_t now_ns)
 {
@@ -136,16 +184,19 @@ void baseline_adjust(struct baseline *baseline, double half_budget_usd_per_s,
     baseline->adjusted_ns = now_ns;
     baseline->seen_before = seen;
     unsigned step = atomic_load_explicit(&baseline->step, memory_order_relaxed);
-    if (atomic_load_explicit(&baseline->graded, memory_order_relaxed) >= FIRST_GRADED &&
-        baseline->per_second > 0) {
-        double share = affordable(baseline, half_budget_usd_per_s, calls_per_second_max);
-        while (step + 1 < LADDER_STEPS && ldexp(1, -(int)step) > share) {
-            step++;
-        }
+    uint64_t graded = atomic_load_explicit(&baseline->graded, memory_order_relaxed);
+    double share = -1;  // not known
+    if (graded > 0 && baseline->per_second > 0) {
+        share = affordable(baseline, half_budget_usd_per_s, calls_per_second_max);
+    }
+    if (graded >= FIRST_GRADED && share >= 0) {
+        unsigned lower = step_for(share);
+        step = lower > step ? lower : step;
         while (step > 0 && ldexp(1, -(int)step + 1) * 2 <= share) {
             step--;
         }
-        atomic_store_explicit(&baseline->step, step, memory_order_relaxed);
     }
     hour_note(baseline, step, now_ns);
+    plain_adjust(baseline, share, step);
+    atomic_store_explicit(&baseline->step, step, memory_order_relaxed);
 }

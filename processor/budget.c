@@ -64,19 +64,26 @@ struct budget {
     uint64_t refused_over, refused_throttled;
 };
 
+static void limits_set(struct budget *budget, const struct budget_config *config)
+{
+    budget->usd_per_day =
+        config->usd_per_day / (double)(config->replicas > 0 ? config->replicas : 1);
+    budget->calls_per_second = config->calls_per_second;
+    for (int i = 0; i < HALF_COUNT; i++) {
+        budget->usd_per_second[i] = budget->usd_per_day / DAY_S / 2;
+        budget->usd_max[i] = budget->usd_per_day / 10 / 2;
+    }
+}
+
 struct budget *budget_new(const struct budget_config *config, uint64_t now_ns)
 {
     struct budget *budget = calloc(1, sizeof(*budget));
     CHECK(budget != NULL);
-    budget->usd_per_day =
-        config->usd_per_day / (double)(config->replicas > 0 ? config->replicas : 1);
-    budget->calls_per_second = config->calls_per_second;
+    limits_set(budget, config);
     budget->calls = fmax(config->calls_per_second, 1);
     budget->refilled_ns = now_ns;
     budget->hour = now_ns / (3600 * NS_PER_S);
     for (int i = 0; i < HALF_COUNT; i++) {
-        budget->usd_per_second[i] = budget->usd_per_day / DAY_S / 2;
-        budget->usd_max[i] = budget->usd_per_day / 10 / 2;
         budget->usd[i] = budget->usd_per_second[i] * 60;  // one minute's accrual
     }
     return budget;
@@ -105,6 +112,18 @@ static void budget_refill(struct budget *budget, uint64_t now_ns)
         budget->spent_by_hour[h % 24] = 0;
     }
     budget->hour = hour;
+}
+
+void budget_configure(struct budget *budget, const struct budget_config *config, uint64_t now_ns)
+{
+    mutex_lock(MUTEX_BUDGET);
+    budget_refill(budget, now_ns);
+    limits_set(budget, config);
+    for (int i = 0; i < HALF_COUNT; i++) {
+        budget->usd[i] = fmin(budget->usd[i], budget->usd_max[i]);
+    }
+    budget->calls = fmin(budget->calls, fmax(budget->calls_per_second, 1));
+    mutex_unlock(MUTEX_BUDGET);
 }
 
 // What a half may lend: the part above half of its ceiling, so that it keeps its own purpose
@@ -214,5 +233,9 @@ void budget_status(const struct budget *budget, struct budget_status *status, ui
 
 double budget_half_per_second(const struct budget *budget)
 {
-    return budget->usd_per_second[HALF_BASELINE];
+    struct budget *writable = (struct budget *)(uintptr_t)budget;
+    mutex_lock(MUTEX_BUDGET);
+    double half = writable->usd_per_second[HALF_BASELINE];
+    mutex_unlock(MUTEX_BUDGET);
+    return half;
 }

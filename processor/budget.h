@@ -18,6 +18,9 @@ extern const struct option budget_options[];
 struct budget;
 struct budget *budget_new(const struct budget_config *config, uint64_t now_ns);
 void budget_free(struct budget *budget);
+// Other limits from now on. What has been saved up, spent and granted stays: a new configuration is
+// no new first grant.
+void budget_configure(struct budget *budget, const struct budget_config *config, uint64_t now_ns);
 
 enum budget_answer { BUDGET_GRANTED, BUDGET_OVER, BUDGET_THROTTLED };
 // Reserves the estimated cost of one interaction's judge calls. `baseline`: picked by the baseline

@@ -123,3 +123,13 @@ bool decided_trace_has_span(const struct decided_trace *trace, const struct span
     }
     return false;
 }
+
+bool decided_trace_has_target(const struct decided_trace *trace, const struct span_id *id)
+{
+    for (uint32_t i = 0; i < trace->target_count; i++) {
+        if (memcmp(trace->targets[i].id.bytes, id->bytes, sizeof(id->bytes)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -37,4 +37,5 @@ struct decided_trace *decided_traces_add(struct decided_traces *traces, const st
 void decided_trace_add_span(struct decided_trace *trace, const struct span_id *id);
 void decided_trace_add_target(struct decided_trace *trace, const struct span_id *id,
                               const struct span_id *above);
+bool decided_trace_has_target(const struct decided_trace *trace, const struct span_id *id);
 bool decided_trace_has_span(const struct decided_trace *trace, const struct span_id *id);

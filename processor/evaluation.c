@@ -18,7 +18,7 @@
 #include "processor/evaluation_trace.h"
 #include "processor/grading.h"
 
-enum { LEDGER_ROWS_MAX = 100000, LEDGER_BYTES_MAX = 16 << 20, TURNS_MAX = 4096 };
+enum { TURNS_MAX = 4096 };
 #define TURNS_AGE_NS (UINT64_C(3600) * NS_PER_S)
 
 static enum result port_job_new(void *arg, int judge, const struct rubric *rubric,
@@ -73,7 +73,12 @@ static void judges_open(struct evaluation *evaluation, uint64_t now_ns)
     if (plan->judge_count == 0) {
         return;
     }
-    evaluation->budget = budget_new(&evaluation->config->budget, now_ns);
+    if (evaluation->legacy->budget == NULL) {
+        evaluation->legacy->budget = budget_new(&evaluation->config->budget, now_ns);
+    } else {
+        budget_configure(evaluation->legacy->budget, &evaluation->config->budget, now_ns);
+    }
+    evaluation->budget = evaluation->legacy->budget;
     enum result result = judge_pool_new(plan->judges, plan->judge_count, evaluation->account,
                                         &evaluation->judges, why, sizeof(why));
     if (result == RESULT_OK) {
@@ -99,6 +104,28 @@ static void flags_clear(struct evaluation *evaluation)
         atomic_flag_clear(&evaluation->said_no_content[i]);
     }
     atomic_store(&evaluation->logs_wanted, true);
+    atomic_store(&evaluation->carriers_wanted, true);
+}
+
+static void legacy_open(struct evaluation *evaluation, const struct processor *previous)
+{
+    const struct sampling *sampling = &evaluation->plan.sampling;
+    struct legacy *earlier =
+        processor_is_evaluation(previous) ? evaluation_of(previous)->legacy : NULL;
+    struct legacy *legacy = legacy_join(earlier, (struct processor *)evaluation, sampling);
+    evaluation->legacy = legacy;
+    evaluation->ledger = legacy->ledger;
+    evaluation->services = legacy->services;
+    evaluation->rules = ledger_rules_add(legacy->ledger, sampling);
+    // Without a judge nothing costs anything, so that there is nothing to adapt to.
+    if (sampling->baseline_auto && evaluation->plan.judge_count > 0) {
+        legacy->ladder = legacy->ladder != NULL ? legacy->ladder : baseline_new(true, 0);
+        evaluation->baseline = legacy->ladder;
+    } else {
+        evaluation->own_baseline =
+            baseline_new(false, sampling->baseline_auto ? 1 : sampling->baseline);
+        evaluation->baseline = evaluation->own_baseline;
+    }
 }
 
 static enum result evaluation_create(const struct component_env *env, const void *config,
@@ -126,13 +153,24 @@ static enum result evaluation_create(const struct component_env *env, const void
     uint64_t now_ns = clock_mono_ns();
     atomic_store(&evaluation->now_ns, now_ns);
     evaluation_metrics_init(&evaluation->metrics);
-    evaluation->baseline =
-        baseline_new(evaluation->plan.sampling.baseline_auto, evaluation->plan.sampling.baseline);
-    evaluation->ledger = ledger_new(&evaluation->plan.sampling, LEDGER_ROWS_MAX, LEDGER_BYTES_MAX);
-    evaluation->services = learned_services_new(LEARNED_AGE_NS);
+    legacy_open(evaluation, env->previous);
     judges_open(evaluation, now_ns);
     *processor = (struct processor *)evaluation;
     return RESULT_OK;
+}
+
+static void own_counts(struct evaluation *evaluation, struct evaluation_counts *counts)
+{
+    *counts = (struct evaluation_counts){
+        .targets = atomic_load(&evaluation->targets),
+        .graded = atomic_load(&evaluation->graded),
+        .open_traces = (uint64_t)atomic_load(&evaluation->open_traces),
+        .evidence_bytes = (uint64_t)atomic_load(&evaluation->evidence_bytes),
+        .late_spans = atomic_load(&evaluation->late_spans),
+        .carriers = atomic_load(&evaluation->carriers),
+        .without_content = atomic_load(&evaluation->without_content),
+        .judge_in_flight = evaluation->judges ? judge_pool_in_flight(evaluation->judges) : 0,
+    };
 }
 
 static void judges_close(struct evaluation *evaluation)
@@ -151,10 +189,11 @@ static void evaluation_free(struct processor **processor)
     struct evaluation *evaluation = evaluation_of(*processor);
     *processor = NULL;
     judges_close(evaluation);
-    learned_services_free(evaluation->services);
-    ledger_free(evaluation->ledger);
-    baseline_free(evaluation->baseline);
-    budget_free(evaluation->budget);
+    struct evaluation_counts last;
+    own_counts(evaluation, &last);
+    ledger_rules_release(evaluation->ledger, evaluation->rules);
+    baseline_free(evaluation->own_baseline);
+    legacy_leave(&evaluation->legacy, (struct processor *)evaluation, &last);
     evaluation_plan_fini(&evaluation->plan);
     evaluation->magic = 0;
     free(evaluation);
@@ -164,17 +203,26 @@ static void evaluation_tick(struct processor *processor, uint64_t now_ns)
 {
     struct evaluation *evaluation = evaluation_of(processor);
     atomic_store_explicit(&evaluation->now_ns, now_ns, memory_order_relaxed);
+    if (evaluation->account) {
+        account_tick(evaluation->account, now_ns);
+    }
     double half = evaluation->budget ? budget_half_per_second(evaluation->budget) : 0;
-    if (evaluation->budget) {
+    if (evaluation->budget && legacy_is_newest(evaluation->legacy, processor)) {
         struct budget_status status;
         budget_status(evaluation->budget, &status, now_ns);
         metric_set(evaluation->metrics.judge_cost, status.spent_usd);
         baseline_adjust(evaluation->baseline, half, evaluation->config->budget.calls_per_second,
                         now_ns);
     }
-    metric_set(evaluation->metrics.open_traces, (double)atomic_load(&evaluation->open_traces));
-    metric_set(evaluation->metrics.evidence_bytes,
-               (double)atomic_load(&evaluation->evidence_bytes));
+    struct evaluation_counts counts;
+    evaluation_counts(processor, &counts);
+    metric_set(evaluation->metrics.open_traces, (double)counts.open_traces);
+    metric_set(evaluation->metrics.evidence_bytes, (double)counts.evidence_bytes);
+}
+
+static void evaluation_score_sinks(struct processor *processor, unsigned sends)
+{
+    atomic_store(&evaluation_of(processor)->score_sends, sends);
 }
 
 static void held_over(void *arg, struct held_span *held, uint64_t now_ns)
@@ -214,6 +262,9 @@ static void *state_open(struct processor *processor, struct shard_env *env)
     state->traces = trace_table_new(TRACES_MAX);
     state->decided = decided_traces_new(DECIDED_TRACES_MAX);
     state->turns = recent_turns_new(TURNS_MAX, TURNS_AGE_NS);
+    state->times = (struct fragment_times){.linger_ns = (uint64_t)config->completion.linger_ns,
+                                           .idle_ns = (uint64_t)config->completion.idle_ns,
+                                           .max_age_ns = (uint64_t)config->completion.max_age_ns};
     if (config->redaction.mode == REDACTION_MASK) {
         state->redactor = redactor_new();
     }
@@ -252,9 +303,52 @@ static void state_take(void *arg, struct parcel **parcel, uint64_t now_ns)
 static void state_message(void *arg, struct shard_message *message, uint64_t now_ns)
 {
     struct evaluation_state *state = state_of(arg);
-    state->now_ns = now_ns;
+    evaluation_turn(state, now_ns);
     grading_message(state, message);
+    evaluation_let_go(state);
     evaluation_settle(state, now_ns);
+}
+
+// What is decided stays decided.
+static void state_feedback(void *arg, const struct feedback *feedback, uint64_t now_ns)
+{
+    struct evaluation_state *state = state_of(arg);
+    const struct evaluation_metrics *metrics = &state->evaluation->metrics;
+    struct trace *trace = trace_table_find(state->traces, &feedback->trace_id);
+    (void)now_ns;
+    if (trace && trace->undecided_count > 0) {
+        trace->bad_feedback |= feedback->is_bad;
+        metric_add(metrics->feedback_taken, 1);
+    } else if (trace || decided_traces_find(state->decided, &feedback->trace_id)) {
+        metric_add(metrics->feedback_decided, 1);
+    } else {
+        metric_add(metrics->feedback_unknown, 1);
+    }
+}
+
+static void state_restore(void *arg, const struct trace_id *trace_id, const struct span_id *target)
+{
+    const struct span_id none = {{0}};
+    struct decided_trace *decided = decided_traces_add(state_of(arg)->decided, trace_id);
+    if (decided) {
+        decided_trace_add_target(decided, target, &none);
+    }
+}
+
+static void state_hurry(void *arg, uint64_t now_ns)
+{
+    evaluation_hurry(state_of(arg), now_ns);
+}
+
+static size_t state_open_traces(void *arg, void (*each)(void *arg, const struct trace_id *id),
+                                void *each_arg)
+{
+    struct evaluation_state *state = state_of(arg);
+    const struct trace *trace = each != NULL ? trace_table_oldest(state->traces) : NULL;
+    for (; trace != NULL; trace = trace->newer) {
+        each(each_arg, &trace->id);
+    }
+    return trace_table_count(state->traces) + state->holdings.span_count;
 }
 
 static void state_flush(void *arg, uint64_t now_ns)
@@ -271,6 +365,7 @@ static void state_close(void *arg)
     struct evaluation_state *state = state_of(arg);
     judges_close(state->evaluation);
     timers_cancel(state->env->timers, &state->settle);
+    timers_cancel(state->env->timers, &state->hurry);
     holdings_flush(&state->holdings, state->now_ns);
     struct trace *trace;
     while ((trace = trace_table_oldest(state->traces)) != NULL) {
@@ -294,7 +389,11 @@ static const struct shard_ops evaluation_shard = {
     .take = state_take,
     .message = state_message,
     .flush = state_flush,
+    .hurry = state_hurry,
+    .open_traces = state_open_traces,
     .close = state_close,
+    .restore = state_restore,
+    .feedback = state_feedback,
     .note_bytes = sizeof(struct span_note),
     .wants_noted = evaluation_wants_noted,
     .look_noted = state_look_noted,
@@ -310,6 +409,7 @@ const struct processor_ops evaluation_processor = {
     .create = evaluation_create,
     .wants = evaluation_wants,
     .shard = &evaluation_shard,
+    .score_sinks = evaluation_score_sinks,
     .tick = evaluation_tick,
     .free = evaluation_free,
 };
@@ -363,15 +463,11 @@ uint64_t evaluation_hold_ns(const struct processor *processor)
 
 void evaluation_counts(const struct processor *processor, struct evaluation_counts *counts)
 {
-    struct evaluation *evaluation = evaluation_of(processor);
-    *counts = (struct evaluation_counts){
-        .targets = atomic_load(&evaluation->targets),
-        .graded = atomic_load(&evaluation->graded),
-        .open_traces = (uint64_t)atomic_load(&evaluation->open_traces),
-        .evidence_bytes = (uint64_t)atomic_load(&evaluation->evidence_bytes),
-        .late_spans = atomic_load(&evaluation->late_spans),
-        .carriers = atomic_load(&evaluation->carriers),
-        .without_content = atomic_load(&evaluation->without_content),
-        .judge_in_flight = evaluation->judges ? judge_pool_in_flight(evaluation->judges) : 0,
-    };
+    const struct legacy *legacy = evaluation_of(processor)->legacy;
+    *counts = legacy->gone;
+    for (size_t i = 0; i < legacy->count; i++) {
+        struct evaluation_counts own;
+        own_counts(evaluation_of(legacy->instances[i]), &own);
+        legacy_add_counts(counts, &own);
+    }
 }

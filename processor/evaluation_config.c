@@ -153,8 +153,8 @@ const struct option evaluation_options[] = {
      .offset = AT(carriers),
      .fallback = "auto",
      .choices = carrier_words,
-     .doc =
-         "Carrier spans: for scores that came after their target left (auto), for all, or none."},
+     .doc = "Carrier spans: for scores that came after their target left, to exporters that do not "
+            "take scores themselves (auto), for all scores to all exporters, or none."},
     {.key = "shards",
      .kind = OPTION_INT,
      .offset = AT(shards),

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "base/overload.h"
+
 static const double hold_bounds[] = {0.005, 0.025, 0.1, 0.25, 0.5, 1,  1.5,     2,
                                      3,     4,     5,   10,   30,  60, INFINITY};
 
@@ -31,6 +33,17 @@ static const struct metric_family
     records = COUNTER("sidejudge_records_total", "Log records made of scores and decisions."),
     records_lost =
         COUNTER("sidejudge_records_lost_total", "Log records that found no room in the queues."),
+    evaluation_scores =
+        COUNTER("sidejudge_evaluation_scores_total", "Scores handed to exporters of scores."),
+    evaluation_scores_lost = COUNTER("sidejudge_evaluation_scores_lost_total",
+                                     "Scores that found no room in the queues."),
+    superseded = COUNTER("sidejudge_superseded_total",
+                         "Decided interactions over which another one was decided later."),
+    plain_sample = {.name = "sidejudge_plain_sample_total",
+                    .type = METRIC_COUNTER,
+                    .help = "Interactions of the equal-probability sample, and whether they were "
+                            "graded or refused after they were picked (budget, overload, judge).",
+                    .labels = {"outcome"}},
     unindexed = COUNTER("sidejudge_unindexed_spans_total",
                         "Spans that were not looked at because a trace or table was full."),
     judge_cost = {.name = "sidejudge_judge_cost_usd",
@@ -54,6 +67,10 @@ static const struct metric_family
                        .type = METRIC_COUNTER,
                        .help = "Quality signals that fired.",
                        .labels = {"signal"}},
+    feedback = {.name = "sidejudge_feedback_total",
+                .type = METRIC_COUNTER,
+                .help = "Bad scores that an agent posted, by whether their trace was still open.",
+                .labels = {"trace"}},
     scores = {.name = "sidejudge_scores_total",
               .type = METRIC_COUNTER,
               .help = "Scores by evaluator and label.",
@@ -82,6 +99,8 @@ void evaluation_metrics_init(struct evaluation_metrics *metrics)
     metrics->carriers_lost = metric_plain(&carriers_lost);
     metrics->records = metric_plain(&records);
     metrics->records_lost = metric_plain(&records_lost);
+    metrics->evaluation_scores = metric_plain(&evaluation_scores);
+    metrics->evaluation_scores_lost = metric_plain(&evaluation_scores_lost);
     metrics->unindexed = metric_plain(&unindexed);
     metrics->judge_cost = metric_plain(&judge_cost);
     metrics->open_traces = metric_plain(&open_traces);
@@ -89,12 +108,25 @@ void evaluation_metrics_init(struct evaluation_metrics *metrics)
     metrics->judge_calls[0] = labelled(&judge_calls, "answered");
     metrics->judge_calls[1] = labelled(&judge_calls, "failed");
     for (size_t i = 0; i < DECISION_COUNT; i++) {
-        metrics->decisions[i] = labelled(&decisions, decision_label((enum decision)i));
+        if (i != DECISION_SUPERSEDED) {
+            metrics->decisions[i] = labelled(&decisions, decision_label((enum decision)i));
+        }
     }
+    metrics->superseded = metric_plain(&superseded);
+    metrics->plain_graded = labelled(&plain_sample, "graded");
+    metrics->plain_refused = labelled(&plain_sample, "refused");
     for (size_t i = 0; i < QUALITY_SIGNAL_COUNT; i++) {
         metrics->quality_signals[i] =
             labelled(&quality_signals, quality_signal_label((enum quality_signal)i));
     }
+    metrics->feedback_taken = labelled(&feedback, "taken");
+    metrics->feedback_decided = labelled(&feedback, "decided");
+    metrics->feedback_unknown = labelled(&feedback, "unknown");
+    metrics->shed_evidence = overload_shed(OVERLOAD_EVIDENCE, "evidence_limit");
+    metrics->shed_traces = overload_shed(OVERLOAD_EVIDENCE, "trace_table");
+    metrics->shed_judging = overload_shed(OVERLOAD_JUDGING, "memory");
+    metrics->shed_judge_queue = overload_shed(OVERLOAD_JUDGING, "judge_queue");
+    metrics->shed_holding = overload_shed(OVERLOAD_HOLDING, "memory");
     metrics->hold_graded = labelled(&hold, "true");
     metrics->hold_ungraded = labelled(&hold, "false");
 }

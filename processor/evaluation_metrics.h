@@ -10,10 +10,15 @@
 struct evaluation_metrics {
     struct metric *targets, *own_attributes, *without_content, *late_spans, *stale_names;
     struct metric *carriers, *carriers_lost, *records, *records_lost, *unindexed;
-    struct metric *decisions[DECISION_COUNT];
+    struct metric *evaluation_scores, *evaluation_scores_lost;
+    struct metric *decisions[DECISION_COUNT];  // at first; SUPERSEDED: NULL
+    struct metric *superseded;
+    struct metric *plain_graded, *plain_refused;
     struct metric *quality_signals[QUALITY_SIGNAL_COUNT];
+    struct metric *feedback_taken, *feedback_decided, *feedback_unknown;
     struct metric *hold_graded, *hold_ungraded;
     struct metric *open_traces, *evidence_bytes;
+    struct metric *shed_evidence, *shed_traces, *shed_judging, *shed_judge_queue, *shed_holding;
     struct metric *judge_calls[2];  // answered, failed
     struct metric *judge_cost;
 };

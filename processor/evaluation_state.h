@@ -11,6 +11,7 @@
 #include "processor/grade.h"
 #include "processor/holding.h"
 #include "processor/learned_services.h"
+#include "processor/legacy.h"
 #include "processor/redaction.h"
 #include "processor/trace_table.h"
 
@@ -19,6 +20,10 @@
 #define DECIDED_TRACES_MAX 16384u  // remembered per shard
 #define LEARNED_AGE_NS (UINT64_C(3600) * 1000000000u)
 #define WHOLE_EXTRA_NS UINT64_C(250000000)  // beyond linger, for what came compressed
+// At most, once the process is told that it will end soon (shard_ops.hurry).
+#define HURRY_LINGER_NS UINT64_C(50000000)
+#define HURRY_IDLE_NS UINT64_C(200000000)
+#define HURRY_HOLD_NS UINT64_C(500000000)
 
 // How judges are asked. One implementation asks judge.h; the simulator brings its own.
 struct judge_port {
@@ -37,16 +42,21 @@ struct evaluation {
     const struct evaluation_config *config;
     struct evaluation_plan plan;
     struct account *account;
-    struct baseline *baseline;
-    struct budget *budget;  // NULL without a judge
-    struct ledger *ledger;
-    struct judge_pool *judges;  // NULL without a judge, or when it could not be made
+    struct legacy *legacy;          // shared with instances before and after this one
+    struct baseline *baseline;      // the shared ladder, or own_baseline
+    struct baseline *own_baseline;  // where it is fixed; else NULL
+    struct budget *budget;          // shared; NULL without a judge
+    struct ledger *ledger;          // shared
+    struct ledger_rules *rules;     // of this instance's rows
+    struct judge_pool *judges;      // NULL without a judge, or when it could not be made
     struct judge_port port;
-    struct learned_services *services;
+    struct learned_services *services;  // shared
     struct evaluation_metrics metrics;
-    _Atomic uint64_t now_ns;  // latest time that a shard or tick has seen
-    atomic_bool ending;       // judge results are thrown away
-    atomic_bool logs_wanted;  // false once it is known that no logs pipeline has us
+    _Atomic uint64_t now_ns;       // latest time that a shard or tick has seen
+    atomic_bool ending;            // judge results are thrown away
+    atomic_bool logs_wanted;       // false once it is known that no logs pipeline has us
+    atomic_bool carriers_wanted;   // ... that every exporter takes scores themselves
+    _Atomic unsigned score_sends;  // bit set of 1 << enum score_send; 0: no exporter takes scores
     atomic_flag said_score, said_no_content[DIALECT_COUNT];
     _Atomic uint64_t targets, graded, late_spans, carriers, without_content;
     _Atomic int64_t open_traces, evidence_bytes;
@@ -61,9 +71,13 @@ struct evaluation_state {
     struct recent_turns *turns;
     struct redactor *redactor;  // NULL: redaction off
     struct holdings holdings;
+    struct fragment_times times;  // as configured, or shorter: the process is about to end
+    struct timer hurry;           // lets go what waits when there is no time left
     size_t evidence_used, evidence_charged;
     uint32_t serial;  // of targets
     uint64_t now_ns;
+    uint8_t overload;      // enum overload_rung, as of looked_ns
+    uint64_t looked_ns;    // turn in which it was looked at
     struct timer settle;   // releases wait for it while many spans are held
     uint64_t due_turn_ns;  // traces and fragments decided in the turn at this time
     unsigned due_count;

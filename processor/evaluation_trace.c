@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "processor/attribution.h"
 #include "processor/grading.h"
 #include "proto/attribute.h"
 
@@ -41,6 +42,22 @@ static bool is_possible(const struct evaluation *evaluation, const struct item_v
                                          atomic_load(&evaluation->now_ns));
 }
 
+// What would be held goes by while the overload ladder says so. Known at the door and asked again
+// on the shard, whose answer counts; both count what they let go, since it is the same span only
+// once.
+static bool is_to_be_held(const struct evaluation *evaluation, const struct item_view *view,
+                          const struct span_class *found)
+{
+    if (!is_possible(evaluation, view, found)) {
+        return false;
+    }
+    if (evaluation->account && account_overload_level(evaluation->account) >= OVERLOAD_HOLDING) {
+        metric_add(evaluation->metrics.shed_holding, 1);
+        return false;
+    }
+    return true;
+}
+
 static enum want want_of(struct evaluation *evaluation, const struct item_view *view,
                          struct span_class *found)
 {
@@ -55,7 +72,7 @@ static enum want want_of(struct evaluation *evaluation, const struct item_view *
     if (found->own_attributes && evaluation->config->trust_upstream) {
         return WANT_LOOK;
     }
-    return is_possible(evaluation, view, found) ? WANT_TAKE : WANT_LOOK;
+    return is_to_be_held(evaluation, view, found) ? WANT_TAKE : WANT_LOOK;
 }
 
 enum want evaluation_wants(const struct processor *processor, const struct item_view *view)
@@ -100,7 +117,9 @@ static void trace_charge(struct evaluation_state *state, struct trace *trace)
     while (state->evaluation->account && state->evidence_charged < state->evidence_used) {
         if (account_charge(state->evaluation->account, POOL_EVIDENCE, CHARGE_STEP)) {
             state->evidence_charged += CHARGE_STEP;
-        } else if (!give_up_one(state, trace)) {
+        } else if (give_up_one(state, trace)) {
+            metric_add(state->evaluation->metrics.shed_evidence, 1);
+        } else {
             return;  // nobody else to take from: the trace's own bound holds
         }
     }
@@ -131,7 +150,7 @@ static void trace_close(struct evaluation_state *state, struct trace *trace)
     remember(state, trace);
     for (struct target *target = trace->targets, *next; target; target = next) {
         next = target->next;
-        grade_free(&target->grade);
+        grading_abandon(state, target);
         free(target);
     }
     trace->targets = NULL;
@@ -173,7 +192,12 @@ static void fragment_decide(struct evaluation_state *state, struct trace *trace,
     if (trace->late && choice.whole && !top->local_root) {
         choice.count = 0;  // stray model spans of a decided trace do not decide again
     }
+    const struct decided_trace *decided =
+        trace->late ? decided_traces_find(state->decided, &trace->id) : NULL;
     for (size_t i = 0; i < choice.count; i++) {
+        if (decided && decided_trace_has_target(decided, &choice.spans[i]->id)) {
+            continue;  // it came again: a repeat, or a replay of the journal
+        }
         struct target *target = target_new(state, trace, choice.spans[i], &choice);
         target_event(state, target, event, NULL);
         grading_supersede(state, target);
@@ -210,10 +234,6 @@ static void late_spans_go(struct evaluation_state *state, struct trace *trace)
 static uint64_t fragments_decide(struct evaluation_state *state, struct trace *trace,
                                  enum target_event event, uint64_t now_ns)
 {
-    const struct fragment_times times = {
-        .linger_ns = (uint64_t)state->evaluation->config->completion.linger_ns,
-        .idle_ns = (uint64_t)state->evaluation->config->completion.idle_ns,
-        .max_age_ns = (uint64_t)state->evaluation->config->completion.max_age_ns};
     uint64_t next_ns = UINT64_MAX;
     unsigned count = 0;
     trace_resolve(trace);
@@ -222,7 +242,7 @@ static uint64_t fragments_decide(struct evaluation_state *state, struct trace *t
         if (span->decided || span->top != span) {
             continue;
         }
-        uint64_t due_ns = fragment_due_ns(trace, span, &times);
+        uint64_t due_ns = fragment_due_ns(trace, span, &state->times);
         if (event != TARGET_EVENT_GIVE_UP && count == TURN_FRAGMENTS_MAX) {
             return now_ns + NS_PER_MS;  // the rest in the next turn
         }
@@ -242,28 +262,26 @@ static uint64_t fragments_decide(struct evaluation_state *state, struct trace *t
 static bool plain_is_over(struct evaluation_state *state, const struct trace *trace,
                           uint64_t now_ns)
 {
-    const struct evaluation_config *config = state->evaluation->config;
     for (const struct trace_span *span = trace->spans; span; span = span->next) {
-        if (span->local_root &&
-            span->arrived_ns + (uint64_t)config->completion.linger_ns <= now_ns) {
+        if (span->local_root && span->arrived_ns + state->times.linger_ns <= now_ns) {
             return true;
         }
     }
-    return trace->last_span_ns + (uint64_t)config->completion.idle_ns <= now_ns;
+    return trace->last_span_ns + state->times.idle_ns <= now_ns;
 }
 
 static void trace_work(struct evaluation_state *state, struct trace *trace, enum target_event event,
                        uint64_t now_ns)
 {
     struct trace_name name = {trace->slot, trace->generation};
-    state->now_ns = now_ns;
+    evaluation_turn(state, now_ns);
     uint64_t next_ns;
     if (trace->held_count == 0 && trace->targets == NULL && !speaks_of_models(trace)) {
         if (plain_is_over(state, trace, now_ns) || event == TARGET_EVENT_GIVE_UP) {
             trace_close(state, trace);
             return;
         }
-        next_ns = trace->last_span_ns + (uint64_t)state->evaluation->config->completion.idle_ns;
+        next_ns = trace->last_span_ns + state->times.idle_ns;
     } else {
         next_ns = fragments_decide(state, trace, event, now_ns);
     }
@@ -328,6 +346,38 @@ static bool give_up_one(struct evaluation_state *state, const struct trace *exce
     return false;
 }
 
+static void hurry_over(struct timer *timer, void *arg, uint64_t now_ns)
+{
+    (void)timer;
+    struct evaluation_state *state = arg;
+    CHECK(state->magic == EVALUATION_MAGIC);
+    evaluation_turn(state, now_ns);
+    holdings_flush(&state->holdings, now_ns);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void evaluation_hurry(struct evaluation_state *state, uint64_t now_ns)
+{
+    state->times.linger_ns = least(state->times.linger_ns, HURRY_LINGER_NS);
+    state->times.idle_ns = least(state->times.idle_ns, HURRY_IDLE_NS);
+    state->times.max_age_ns = least(state->times.max_age_ns, HURRY_HOLD_NS);
+    state->holdings.hold_ns = least(state->holdings.hold_ns, HURRY_HOLD_NS);
+    state->holdings.whole_ns = least(state->holdings.whole_ns, HURRY_HOLD_NS);
+    struct trace *trace = trace_table_oldest(state->traces);
+    for (; trace; trace = trace->newer) {
+        if (timer_is_set(&trace->timer)) {
+            uint64_t due_ns = least(trace->timer.at_ns, now_ns + HURRY_IDLE_NS);
+            timers_set(state->env->timers, &trace->timer, due_ns);
+        }
+    }
+    timer_init(&state->hurry, hurry_over, state);
+    timers_set(state->env->timers, &state->hurry, now_ns + HURRY_HOLD_NS);
+}
+
 static struct trace *trace_for(struct evaluation_state *state, const struct span_note *note,
                                uint64_t now_ns)
 {
@@ -346,6 +396,7 @@ static struct trace *trace_for(struct evaluation_state *state, const struct span
     }
     trace = trace_table_add(state->traces, &id, now_ns);
     if (!trace && give_up_one(state, NULL)) {
+        metric_add(state->evaluation->metrics.shed_traces, 1);
         trace = trace_table_add(state->traces, &id, now_ns);
     }
     if (!trace) {
@@ -361,9 +412,7 @@ static struct trace *trace_for(struct evaluation_state *state, const struct span
 static void timer_arm(struct evaluation_state *state, struct trace *trace,
                       const struct trace_span *span, uint64_t now_ns)
 {
-    const struct evaluation_config *config = state->evaluation->config;
-    uint64_t due_ns = now_ns + (uint64_t)(span->local_root ? config->completion.linger_ns
-                                                           : config->completion.idle_ns);
+    uint64_t due_ns = now_ns + (span->local_root ? state->times.linger_ns : state->times.idle_ns);
     if (!timer_is_set(&trace->timer) || due_ns < trace->timer.at_ns) {
         timers_set(state->env->timers, &trace->timer, due_ns);
     }
@@ -390,6 +439,17 @@ static void dimensions_keep(struct evaluation_state *state, struct trace *trace,
         evidence->dimensions[i] = trace_keep(trace, buffer_view(&text), 128, &evidence->truncated);
         buffer_fini(&text);
     }
+}
+
+static void attribution_keep(struct trace *trace, struct evidence *evidence,
+                             const struct item_view *view)
+{
+    struct attribution found;
+    bool cut = false;  // of no concern to a judge
+    attribution_read(view, &found);
+    evidence->environment = trace_keep(trace, found.environment, 64, &cut);
+    evidence->session_id = trace_keep(trace, found.session_id, 256, &cut);
+    evidence->user_id = trace_keep(trace, found.user_id, 256, &cut);
 }
 
 static void no_content_once(struct evaluation *evaluation, const struct item_view *view,
@@ -436,6 +496,9 @@ static void evidence_read(struct evaluation_state *state, struct trace *trace,
         trace_random_of(&trace->id, view->trace_state, &evidence->random);
         evidence->rule_matches = sampling_matches(&evaluation->plan.sampling, view);
         dimensions_keep(state, trace, evidence, view);
+        if (atomic_load_explicit(&evaluation->score_sends, memory_order_relaxed) != 0) {
+            attribution_keep(trace, evidence, view);
+        }
     }
     arena_fini(&scratch);
     free(reading);
@@ -446,6 +509,7 @@ static void evidence_read(struct evaluation_state *state, struct trace *trace,
 struct arrivals {
     struct evaluation_state *state;
     uint64_t now_ns;
+    struct metadata *metadata;  // of the request; borrowed; NULL: none
     struct trace *trace;  // of the span before; NULL: none
 };
 
@@ -480,6 +544,8 @@ static struct trace_span *span_arrives(struct arrivals *arrivals, struct span_no
         metric_add(evaluation->metrics.own_attributes, 1);
         note->own_evaluation |= evaluation->config->trust_upstream;
     }
+    trace_owe(trace, arrivals->state->env->debt);
+    trace_note_metadata(trace, arrivals->metadata);
     struct trace_span *span = trace_add_note(trace, note, arrivals->now_ns);
     if (!span) {
         metric_add(evaluation->metrics.unindexed, 1);
@@ -511,16 +577,35 @@ static bool look_item(void *arg, const struct item_view *view)
     return true;
 }
 
-static void turn_begin(struct evaluation_state *state, uint64_t now_ns)
+void evaluation_turn(struct evaluation_state *state, uint64_t now_ns)
 {
     CHECK(state->magic == EVALUATION_MAGIC);
     state->now_ns = now_ns;
+    if (state->evaluation->account && state->looked_ns != now_ns) {
+        state->looked_ns = now_ns;
+        state->overload = (uint8_t)account_overload(state->evaluation->account);
+    }
+}
+
+void evaluation_let_go(struct evaluation_state *state)
+{
+    if (state->overload >= OVERLOAD_HOLDING && state->holdings.span_count > 0) {
+        metric_add(state->evaluation->metrics.shed_holding, state->holdings.span_count);
+        holdings_flush(&state->holdings, state->now_ns);
+    }
+}
+
+static void turn_begin(struct evaluation_state *state, uint64_t now_ns)
+{
+    evaluation_turn(state, now_ns);
+    evaluation_let_go(state);
     atomic_store_explicit(&state->evaluation->now_ns, now_ns, memory_order_relaxed);
 }
 
 void evaluation_look(struct evaluation_state *state, const struct parcel *parcel, uint64_t now_ns)
 {
-    struct arrivals arrivals = {.state = state, .now_ns = now_ns};
+    struct arrivals arrivals = {
+        .state = state, .now_ns = now_ns, .metadata = parcel->batch->metadata};
     turn_begin(state, now_ns);
     parcel_each(parcel, look_item, &arrivals);
     arrivals_end(&arrivals);
@@ -530,7 +615,8 @@ void evaluation_look(struct evaluation_state *state, const struct parcel *parcel
 void evaluation_look_noted(struct evaluation_state *state, const struct parcel *parcel,
                            uint64_t now_ns)
 {
-    struct arrivals arrivals = {.state = state, .now_ns = now_ns};
+    struct arrivals arrivals = {
+        .state = state, .now_ns = now_ns, .metadata = parcel->batch->metadata};
     struct item_view view = {.place = {UINT32_MAX, UINT32_MAX, UINT32_MAX}};
     struct span_note *notes = parcel->notes;
     struct span_class found;
@@ -587,7 +673,7 @@ static bool take_item(void *arg, const struct item_view *view)
     struct take *take = arg;
     struct span_class found;
     dialect_classify(view, &found);
-    bool waits = is_possible(take->arrivals.state->evaluation, view, &found);
+    bool waits = is_to_be_held(take->arrivals.state->evaluation, view, &found);
     struct trace_span *span = view_arrives(&take->arrivals, view, &found);
     if (waits && span) {
         take_held(take, take->arrivals.trace, span, view);
@@ -599,7 +685,9 @@ static bool take_item(void *arg, const struct item_view *view)
 
 void evaluation_take(struct evaluation_state *state, struct parcel **parcel, uint64_t now_ns)
 {
-    struct take take = {.arrivals = {.state = state, .now_ns = now_ns}};
+    struct take take = {.arrivals = {.state = state,
+                                     .now_ns = now_ns,
+                                     .metadata = (*parcel)->batch->metadata}};
     turn_begin(state, now_ns);
     take.packed = (*parcel)->mode == PARCEL_ALL && (*parcel)->batch->packed.len > 0;
     parcel_each(*parcel, take_item, &take);

@@ -32,6 +32,7 @@ struct evaluator_ops {  // deterministic kinds
     void (*release)(void *prepared);
     void (*grade)(const void *prepared, const struct interaction *interaction,
                   struct score *score);  // pure
+    bool is_boolean;                     // its value is 0 or 1
 };
 extern const struct evaluator_ops *const deterministic_evaluators[];  // NULL-terminated
 

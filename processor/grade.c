@@ -41,6 +41,10 @@ struct grade *grade_new(const struct interaction *interaction, struct bytes reso
     COPY(grade->response_id, interaction->response_id);
     COPY(grade->conversation_id, interaction->conversation_id);
     COPY(grade->finish_reason, interaction->finish_reason);
+    COPY(grade->environment, interaction->environment);
+    COPY(grade->session_id,
+         interaction->session_id.len > 0 ? interaction->session_id : interaction->conversation_id);
+    COPY(grade->user_id, interaction->user_id);
     for (size_t i = 0; i < DIMENSIONS_MAX; i++) {
         COPY(grade->dimensions[i], interaction->dimensions[i]);
     }
@@ -71,6 +75,7 @@ void grade_free(struct grade **grade)
     }
     CHECK((*grade)->magic == GRADE_MAGIC);
     free((void *)(uintptr_t)(*grade)->resource.ptr);
+    metadata_release(&(*grade)->metadata);
     (*grade)->magic = 0;
     free(*grade);
     *grade = NULL;

@@ -19,6 +19,8 @@ struct grade {
     char target_name[64], service_name[64], agent_name[64], dialect[24];
     char model[64], response_id[96], conversation_id[96];
     char finish_reason[16];
+    char environment[64], session_id[208], user_id[208];  // of scores
+    struct metadata *metadata;  // of the requests that brought the trace; a reference; NULL: none
     struct bytes resource;      // serialised Resource; heap, owned; may be empty
     uint64_t start_ns, end_ns;  // of the target, wall time
     uint64_t input_tokens, output_tokens;

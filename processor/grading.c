@@ -38,6 +38,27 @@ struct target *target_new(struct evaluation_state *state, struct trace *trace,
     return target;
 }
 
+// Non-response of the plain sample: its average is as good as this share is small.
+static void plain_count(const struct evaluation_metrics *metrics, const struct grade *grade)
+{
+    if (!grade->choice.plain) {
+        return;
+    }
+    switch (grade->decision) {
+    case DECISION_JUDGED:
+        metric_add(metrics->plain_graded, 1);
+        break;
+    case DECISION_OVER_BUDGET:
+    case DECISION_THROTTLED:
+    case DECISION_OVERLOAD:
+    case DECISION_JUDGE_ERROR:
+        metric_add(metrics->plain_refused, 1);
+        break;
+    default:
+        break;
+    }
+}
+
 // Records the decision: metrics, ledger. The grade is free to go afterwards.
 static void decision_record(struct evaluation_state *state, struct grade *grade)
 {
@@ -55,7 +76,8 @@ static void decision_record(struct evaluation_state *state, struct grade *grade)
                              .held_ns = grade->held_ns,
                              .on_span = grade->on_span,
                              .cost_usd = grade->cost_usd,
-                             .scores = scores};
+                             .scores = scores,
+                             .rules = evaluation->rules};
     memcpy(row.target_name, grade->target_name, sizeof(row.target_name));
     memcpy(row.service_name, grade->service_name, sizeof(row.service_name));
     memcpy(row.agent_name, grade->agent_name, sizeof(row.agent_name));
@@ -82,6 +104,7 @@ static void decision_record(struct evaluation_state *state, struct grade *grade)
             metric_add(evaluation->metrics.quality_signals[i], 1);
         }
     }
+    plain_count(&evaluation->metrics, grade);
     atomic_fetch_add(&evaluation->targets, 1);
     if (grade->decision == DECISION_JUDGED) {
         atomic_fetch_add(&evaluation->graded, 1);
@@ -99,9 +122,29 @@ static enum target_state decided(struct evaluation_state *state, struct target *
         grade->held_ns = state->now_ns - target->span->arrived_ns;
     }
     grade_deliver(state, target);
+    if (state->env->decided) {
+        state->env->decided(state->env, &grade->trace_id, &grade->target);
+    }
     decision_record(state, grade);
     grade_free(&target->grade);
     return TARGET_STATE_DECIDED;
+}
+
+void grading_abandon(struct evaluation_state *state, struct target *target)
+{
+    struct grade *grade = target->grade;
+    if (!grade) {
+        return;
+    }
+    if (grade->budgeted) {  // the calls were made
+        budget_settle(state->evaluation->budget, grade->choice.baseline_picked, grade->estimate_usd,
+                      grade->estimate_usd, state->now_ns);
+    }
+    grade->decision = DECISION_JUDGE_ERROR;
+    snprintf(grade->why, sizeof(grade->why), "the process ended before its judge answered");
+    decision_record(state, grade);
+    grade_free(&target->grade);
+    target->state = TARGET_STATE_DECIDED;
 }
 
 static void score_note(struct score *score, enum outcome outcome, const char *why)
@@ -310,6 +353,9 @@ static enum target_state judges_ask(struct evaluation_state *state, struct targe
         budget_settle(state->evaluation->budget, grade->choice.baseline_picked, grade->estimate_usd,
                       0, state->now_ns);
     }
+    if (last == RESULT_SHED) {
+        metric_add(state->evaluation->metrics.shed_judge_queue, 1);
+    }
     snprintf(grade->why, sizeof(grade->why), "%s",
              last == RESULT_SHED ? "the judge's queue or memory is full"
                                  : "the judge's circuit breaker is open");
@@ -349,6 +395,7 @@ static struct grade *grade_begin(struct evaluation_state *state, struct target *
         grade_new(interaction, span->evidence ? span->evidence->resource : BYTES_NONE);
     grade->trace = (struct trace_name){target->trace->slot, target->trace->generation};
     grade->serial = target->serial;
+    grade->metadata = metadata_hold(target->trace->metadata);
     target->grade = grade;
     (void)state;
     return grade;
@@ -392,6 +439,11 @@ static enum target_state on_complete(struct evaluation_state *state, struct targ
     }
     if (!grade->choice.picked) {
         return decided(state, target, DECISION_NOT_SAMPLED);
+    }
+    if (state->overload >= OVERLOAD_JUDGING) {
+        metric_add(state->evaluation->metrics.shed_judging, 1);
+        snprintf(grade->why, sizeof(grade->why), "memory is short: nothing is graded for now");
+        return decided(state, target, DECISION_OVERLOAD);
     }
     return picked(state, target, &interaction);
 }
@@ -480,7 +532,7 @@ static void supersede(struct evaluation_state *state, const struct trace_id *tra
                       const struct span_id *target)
 {
     ledger_supersede(state->evaluation->ledger, trace_id, target);
-    metric_add(state->evaluation->metrics.decisions[DECISION_SUPERSEDED], 1);
+    metric_add(state->evaluation->metrics.superseded, 1);
 }
 
 // The span with this id, or one that stands for it, lies under the target.

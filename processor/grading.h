@@ -45,6 +45,9 @@ struct target *target_new(struct evaluation_state *state, struct trace *trace,
 // `verdict` with TARGET_EVENT_SCORE only; borrowed.
 void target_event(struct evaluation_state *state, struct target *target, enum target_event event,
                   const struct verdict_message *verdict);
+// A target that still waits for its judge when its trace is closed gets its row: judge_error.
+// Nothing is delivered.
+void grading_abandon(struct evaluation_state *state, struct target *target);
 // Takes a verdict_message; a stale one is counted.
 void grading_message(struct evaluation_state *state, struct shard_message *message);
 // Targets decided in an earlier turn, over which `target` turns out to stand, are superseded.

@@ -41,6 +41,7 @@ struct interaction {
     bool json_requested;  // gen_ai.output.type json, response_format json_object / json_schema
     bool has_error;       // target or response span has status ERROR or error.type
     struct bytes error_type;
+    bool bad_feedback;          // of the whole trace, before this was decided
     bool has_content;           // some of question and response was captured
     bool truncated;             // parts were cut (by us, by the SDK, or given up)
     bool incomplete;            // parts of the fragment are known to be missing
@@ -49,5 +50,6 @@ struct interaction {
     double cost_usd;
     uint64_t rule_matches;  // bit k set: attributes of the target or its resource match rule k of
                             // the sampling rules
+    struct bytes environment, session_id, user_id;  // where scores are sent; else empty
     struct bytes dimensions[8];  // values of the configured `dimensions`, empty where absent
 };

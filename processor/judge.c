@@ -375,6 +375,7 @@ static enum result seat_open(struct judge_pool *pool, struct judge_seat *seat,
     const struct http_client_config client = {.user_agent = "sidejudge",
                                               .connections_max = config->max_concurrency,
                                               .response_bytes_max = REPLY_BYTES_MAX,
+                                              .tls = &config->tls,
                                               .http2 = true};
     return http_client_new(pool->loop, &client, &seat->client, why, why_len);
 }

@@ -11,6 +11,7 @@
 #include "base/account.h"
 #include "base/mailbox.h"
 #include "base/option.h"
+#include "base/tls_client.h"
 #include "processor/evaluator.h"
 #include "processor/rubric.h"
 
@@ -28,6 +29,7 @@ struct judge_config {  // entry of `judges:`
     double input_per_mtok, output_per_mtok;  // USD; default from the dated list of common models
     bool has_price;
     int64_t max_retries;  // default 2
+    struct tls_client_config tls;  // for https endpoints
     // How long a judge that failed five times in a row is left alone at first; doubles up to 60 s.
     // 0: 10 s. No option: for tests.
     int64_t breaker_ns;

@@ -31,6 +31,15 @@ enum {
     TEXT_COUNT
 };
 
+struct ledger_rules {
+    size_t references;  // rows, and whoever added it; under MUTEX_LEDGER
+    size_t count;
+    struct {
+        char name[64];
+        double probability;
+    } items[];
+};
+
 struct stored {
     struct stored *newer, *older;  // of the same trace
     uint32_t size;
@@ -38,6 +47,7 @@ struct stored {
     struct trace_id trace_id;
     struct span_id target;
     struct sampling_choice choice;
+    struct ledger_rules *rules;
     uint64_t decided_wall_ns, held_ns;
     double cost_usd;
     uint8_t decision;
@@ -46,7 +56,7 @@ struct stored {
 };
 
 struct ledger {
-    const struct sampling *sampling;
+    struct ledger_rules *rules;  // the first ones
     struct stored **ring;
     uint32_t rows_max, first, count;
     size_t bytes_max, bytes;
@@ -76,6 +86,50 @@ const char *decision_text(enum decision decision)
     return decisions[decision].text;
 }
 
+static struct ledger_rules *rules_new(const struct sampling *sampling)
+{
+    size_t count = sampling->rule_count;
+    struct ledger_rules *rules = calloc(1, sizeof(*rules) + count * sizeof(rules->items[0]));
+    CHECK(rules != NULL);
+    rules->references = 1;
+    rules->count = count;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(rules->items[i].name, sampling->rules[i].name, sizeof(rules->items[i].name));
+        rules->items[i].probability = sampling->rules[i].probability;
+    }
+    return rules;
+}
+
+static void rules_unref(struct ledger_rules *rules)
+{
+    CHECK(rules->references > 0);
+    if (--rules->references == 0) {
+        free(rules);
+    }
+}
+
+struct ledger_rules *ledger_rules_add(struct ledger *ledger, const struct sampling *sampling)
+{
+    (void)ledger;
+    return rules_new(sampling);
+}
+
+void ledger_rules_release(struct ledger *ledger, struct ledger_rules *rules)
+{
+    (void)ledger;
+    if (rules != NULL) {
+        mutex_lock(MUTEX_LEDGER);
+        rules_unref(rules);
+        mutex_unlock(MUTEX_LEDGER);
+    }
+}
+
+static void stored_free(struct stored *stored)
+{
+    rules_unref(stored->rules);
+    free(stored);
+}
+
 struct ledger *ledger_new(const struct sampling *sampling, unsigned rows_max, size_t bytes_max)
 {
     CHECK(rows_max > 0);
@@ -85,13 +139,13 @@ struct ledger *ledger_new(const struct sampling *sampling, unsigned rows_max, si
     while (slots < 2 * rows_max) {
         slots *= 2;
     }
-    ledger->sampling = sampling;
     ledger->rows_max = rows_max;
     ledger->bytes_max = bytes_max;
     ledger->index_mask = slots - 1;
     ledger->ring = calloc(rows_max, sizeof(struct stored *));  // untouched pages cost nothing
     ledger->index = calloc(slots, sizeof(struct stored *));
     CHECK(ledger->ring != NULL && ledger->index != NULL);
+    ledger->rules = rules_new(sampling);
     return ledger;
 }
 
@@ -101,8 +155,9 @@ void ledger_free(struct ledger *ledger)
         return;
     }
     for (uint32_t i = 0; i < ledger->count; i++) {
-        free(ledger->ring[(ledger->first + i) % ledger->rows_max]);
+        stored_free(ledger->ring[(ledger->first + i) % ledger->rows_max]);
     }
+    rules_unref(ledger->rules);
     free(ledger->ring);
     free(ledger->index);
     free(ledger);
@@ -145,7 +200,7 @@ static void evict_oldest(struct ledger *ledger)
     ledger->first = (ledger->first + 1) % ledger->rows_max;
     ledger->count--;
     ledger->bytes -= oldest->size;
-    free(oldest);
+    stored_free(oldest);
 }
 
 static void score_write(const struct ledger_score *entry, struct json_writer *out)
@@ -241,6 +296,8 @@ void ledger_add(struct ledger *ledger, const struct ledger_row *row)
     ledger->counts[row->decision]++;
     ledger->cost_usd += row->cost_usd;
     if (stored != NULL) {
+        stored->rules = row->rules != NULL ? row->rules : ledger->rules;
+        stored->rules->references++;
         while (ledger->count > 0 && (ledger->count == ledger->rows_max ||
                                      ledger->bytes + stored->size > ledger->bytes_max)) {
             evict_oldest(ledger);
@@ -300,7 +357,7 @@ static void rule_write(const char *name, double probability, bool picked, struct
     json_end_object(out);
 }
 
-static void sampling_write(const struct ledger *ledger, const struct sampling_choice *choice,
+static void sampling_write(const struct ledger_rules *rules, const struct sampling_choice *choice,
                            struct json_writer *out)
 {
     json_key(out, "sampling");
@@ -318,9 +375,9 @@ static void sampling_write(const struct ledger *ledger, const struct sampling_ch
     json_key(out, "rules");
     json_begin_array(out);
     rule_write("baseline", choice->baseline_probability, choice->baseline_picked, out);
-    for (size_t i = 0; i < ledger->sampling->rule_count; i++) {
+    for (size_t i = 0; i < rules->count; i++) {
         if ((choice->rules_fired & UINT64_C(1) << i) != 0) {
-            rule_write(ledger->sampling->rules[i].name, ledger->sampling->rules[i].probability,
+            rule_write(rules->items[i].name, rules->items[i].probability,
                        (choice->rules_picked & UINT64_C(1) << i) != 0, out);
         }
     }
@@ -341,8 +398,7 @@ static void sampling_write(const struct ledger *ledger, const struct sampling_ch
     json_end_object(out);
 }
 
-static void row_write(const struct ledger *ledger, const struct stored *row,
-                      struct json_writer *out)
+static void row_write(const struct stored *row, struct json_writer *out)
 {
     char text[33];
     json_begin_object(out);
@@ -375,7 +431,7 @@ static void row_write(const struct ledger *ledger, const struct stored *row,
     json_put_bool(out, row->on_span);
     json_key(out, "cost_usd");
     json_put_double(out, row->cost_usd);
-    sampling_write(ledger, &row->choice, out);
+    sampling_write(row->rules, &row->choice, out);
     json_key(out, "scores");
     json_put_raw(out, stored_text(row, TEXT_SCORES));
     json_end_object(out);
@@ -398,7 +454,7 @@ bool ledger_explain(struct ledger *ledger, const struct trace_id *trace_id, stru
         json_begin_array(&writer);
         unsigned written = 0;
         for (; row != NULL && written < EXPLAIN_ROWS_MAX; row = row->older) {
-            row_write(ledger, row, &writer);
+            row_write(row, &writer);
             written++;
         }
         json_end_array(&writer);
@@ -430,7 +486,7 @@ void ledger_summary(struct ledger *ledger, unsigned recent, struct json_writer *
     json_key(out, "recent");
     json_begin_array(out);
     for (uint32_t i = 0; i < recent && i < ledger->count; i++) {
-        row_write(ledger, ledger->ring[(ledger->first + ledger->count - 1 - i) % ledger->rows_max],
+        row_write(ledger->ring[(ledger->first + ledger->count - 1 - i) % ledger->rows_max],
                   out);
     }
     json_end_array(out);

@@ -36,9 +36,16 @@ struct ledger_row {  // filled by the shard, copied in
     double cost_usd;
     const struct ledger_score *scores;
     size_t score_count;
+    struct ledger_rules *rules;  // under which it was decided; NULL: the ledger's first ones
 };
 
 struct ledger;
+// The rules of one configuration, by which rows that name them can be explained when it has been
+// replaced. Names and probabilities are copied; kept until it is released and its last row is gone.
+struct ledger_rules;
+struct ledger_rules *ledger_rules_add(struct ledger *ledger, const struct sampling *sampling);
+void ledger_rules_release(struct ledger *ledger, struct ledger_rules *rules);
+// `sampling` becomes the first rules; copied.
 struct ledger *ledger_new(const struct sampling *sampling, unsigned rows_max, size_t bytes_max);
 void ledger_free(struct ledger *ledger);
 void ledger_add(struct ledger *ledger, const struct ledger_row *row);

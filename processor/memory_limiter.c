@@ -5,9 +5,13 @@
 // decoded.
 //
 // The limit is compared with the process's resident set about once a second; the accountant's pools
-// hold between two looks. GC keys have no meaning here and are accepted. Thread: main (tick).
+// hold between two looks. What the Collector's garbage collection does there, giving back what is
+// free to the operating system does here (malloc_trim), no more often than its keys
+// min_gc_interval_* say; without it a resident set never falls again. Refusing ends at 95 % of the
+// soft limit, not at the limit itself, so that it does not flap. Thread: main (tick).
 #include "processor/memory_limiter.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,11 +21,12 @@
 
 #define LIMITER_MAGIC MAGIC('M', 'L', 'I', 'M')
 #define MIB ((size_t)1 << 20)
+#define RESUME_PERCENT 95  // of the soft limit
 
 struct memory_limiter_config {
     int64_t check_interval_ns;
     int64_t limit_mib, spike_limit_mib, limit_percentage, spike_limit_percentage;
-    int64_t gc_soft_ns, gc_hard_ns;
+    int64_t trim_soft_ns, trim_hard_ns, unused_ns;
 };
 
 struct memory_limiter {
@@ -30,6 +35,7 @@ struct memory_limiter {
     struct account *account;
     size_t soft_bytes, hard_bytes;
     uint64_t interval_ns, checked_ns;
+    uint64_t trim_soft_ns, trim_hard_ns, trimmed_ns;
     uint64_t refused_before;
     bool refusing;
     struct metric *refused;
@@ -69,25 +75,25 @@ static const struct option memory_limiter_options[] = {
      .doc = "The spike as a share of it; default 20 % of limit_percentage."},
     {.key = "min_gc_interval_when_soft_limited",
      .kind = OPTION_DURATION,
-     .offset = AT(gc_soft_ns),
+     .offset = AT(trim_soft_ns),
      .fallback = "10s",
-     .flags = OPTION_F_IGNORED,
-     .doc = "No garbage collector here."},
+     .unit = "duration",
+     .doc = "Above the soft limit free memory is given back at most this often."},
     {.key = "min_gc_interval_when_hard_limited",
      .kind = OPTION_DURATION,
-     .offset = AT(gc_hard_ns),
+     .offset = AT(trim_hard_ns),
      .fallback = "0s",
-     .flags = OPTION_F_IGNORED,
-     .doc = "No garbage collector here."},
+     .unit = "duration",
+     .doc = "The same above the hard limit; not longer than the one above."},
     {.key = "max_gc_interval_when_soft_limited",
      .kind = OPTION_DURATION,
-     .offset = AT(gc_soft_ns),
+     .offset = AT(unused_ns),
      .fallback = "30s",
      .flags = OPTION_F_IGNORED,
      .doc = "No garbage collector here."},
     {.key = "max_gc_interval_when_hard_limited",
      .kind = OPTION_DURATION,
-     .offset = AT(gc_hard_ns),
+     .offset = AT(unused_ns),
      .fallback = "30s",
      .flags = OPTION_F_IGNORED,
      .doc = "No garbage collector here."},
@@ -101,6 +107,11 @@ static void limiter_validate(const void *config, const struct config_node *node,
     const struct memory_limiter_config *own = config;
     if (own->check_interval_ns <= 0) {
         option_error(errors, path, node, "'check_interval' must be greater than zero");
+    }
+    if (own->trim_soft_ns < own->trim_hard_ns) {
+        option_error(errors, path, node,
+                     "'min_gc_interval_when_soft_limited' should be larger than "
+                     "'min_gc_interval_when_hard_limited'");
     }
     if (own->limit_mib == 0 && own->limit_percentage == 0) {
         option_error(errors, path, node,
@@ -132,6 +143,9 @@ static void limits_set(struct memory_limiter *limiter, const struct memory_limit
     }
     limiter->hard_bytes = hard;
     limiter->soft_bytes = spike < hard ? hard - spike : hard;
+    limiter->interval_ns = (uint64_t)config->check_interval_ns;
+    limiter->trim_soft_ns = (uint64_t)config->trim_soft_ns;
+    limiter->trim_hard_ns = (uint64_t)config->trim_hard_ns;
 }
 
 static enum result limiter_create(const struct component_env *env, const void *config,
@@ -148,8 +162,6 @@ static enum result limiter_create(const struct component_env *env, const void *c
     limiter->magic = LIMITER_MAGIC;
     snprintf(limiter->id, sizeof(limiter->id), "processor/%s", env->id);
     limiter->account = env->account;
-    limiter->interval_ns =
-        (uint64_t)((const struct memory_limiter_config *)config)->check_interval_ns;
     limits_set(limiter, config);
     const char *const labels[] = {env->id};
     limiter->refused = metric_series(&refused, labels);
@@ -164,10 +176,18 @@ static struct memory_limiter *limiter_of(struct processor *processor)
     return limiter;
 }
 
-static enum want limiter_wants(const struct processor *processor, const struct item_view *view)
+// The resident set, after free memory was given back where it is too large and that is due.
+static size_t memory_look(struct memory_limiter *limiter, uint64_t now_ns)
 {
-    (void)processor, (void)view;
-    return WANT_NOTHING;
+    size_t used = account_process_rss();
+    uint64_t pause_ns = used >= limiter->hard_bytes ? limiter->trim_hard_ns : limiter->trim_soft_ns;
+    bool is_due = limiter->trimmed_ns == 0 || now_ns - limiter->trimmed_ns >= pause_ns;
+    if (used < limiter->soft_bytes || !is_due) {
+        return used;
+    }
+    limiter->trimmed_ns = now_ns;
+    malloc_trim(0);
+    return account_process_rss();
 }
 
 static void limiter_tick(struct processor *processor, uint64_t now_ns)
@@ -182,8 +202,10 @@ static void limiter_tick(struct processor *processor, uint64_t now_ns)
         return;
     }
     limiter->checked_ns = now_ns;
-    size_t used = account_process_rss();
-    bool over = used > limiter->soft_bytes;
+    size_t used = memory_look(limiter, now_ns);
+    size_t limit =
+        limiter->refusing ? limiter->soft_bytes / 100 * RESUME_PERCENT : limiter->soft_bytes;
+    bool over = used >= limit;
     if (over != limiter->refusing) {
         limiter->refusing = over;
         account_set_refuse(limiter->account, over);
@@ -215,7 +237,6 @@ const struct processor_ops memory_limiter_processor = {
              .config_size = sizeof(struct memory_limiter_config),
              .validate = limiter_validate},
     .create = limiter_create,
-    .wants = limiter_wants,
     .tick = limiter_tick,
     .free = limiter_free,
 };

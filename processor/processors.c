@@ -10,8 +10,11 @@
 #include <stddef.h>
 
 const struct processor_ops *const processors[] = {
+    &attributes_processor,
+    &batch_processor,
     &evaluation_processor,
     &memory_limiter_processor,
+    &resource_processor,
 #ifdef SIDEJUDGE_TEST_COMPONENTS
     &test_processor,
 #endif

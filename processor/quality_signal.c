@@ -145,6 +145,11 @@ static bool saw_degenerate(const struct interaction *interaction)
            degenerate_score(interaction->response, interaction->question) < 0.5;
 }
 
+static bool saw_feedback(const struct interaction *interaction)
+{
+    return interaction->bad_feedback;
+}
+
 unsigned quality_signals_find(const struct interaction *interaction, struct recent_turns *turns,
                               uint64_t now_ns)
 {
@@ -155,6 +160,7 @@ unsigned quality_signals_find(const struct interaction *interaction, struct rece
         [QUALITY_SIGNAL_TRUNCATED_OUTPUT] = saw_truncated_output,
         [QUALITY_SIGNAL_EMPTY_ANSWER] = saw_empty_answer,
         [QUALITY_SIGNAL_DEGENERATE] = saw_degenerate,
+        [QUALITY_SIGNAL_FEEDBACK] = saw_feedback,
     };
     unsigned found = 0;
     for (unsigned i = 0; i < QUALITY_SIGNAL_COUNT; i++) {

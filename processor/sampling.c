@@ -66,7 +66,9 @@ const struct option sampling_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct sampling_config, baseline),
      .fallback = "auto",
-     .doc = "auto, or the probability (0..1) with which any interaction is graded."},
+     .doc = "auto, or the probability (0..1) with which any interaction is graded. Under auto a "
+            "process's first minute, and on its first day all but a small share, do not count "
+            "towards the plain average: what a whole day can pay for is not known yet."},
     {.key = "rules",
      .kind = OPTION_MAP,
      .offset = offsetof(struct sampling_config, rules),
@@ -268,6 +270,6 @@ void sampling_choose(const struct sampling *sampling, const struct baseline *bas
             choice->picked = true;
         }
     }
-    double plain = baseline_lowest_24h(baseline);
+    double plain = baseline_plain(baseline);
     choice->plain = random->r >= threshold_of(plain, random->threshold_in);
 }

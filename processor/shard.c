@@ -29,7 +29,8 @@ struct shard_ticket {
     uint32_t magic;
     bool take;
     struct shard *shard;
-    struct parcel *parcel;
+    struct parcel *parcel;     // NULL: it carries feedback
+    struct feedback feedback;
 };
 
 struct shard_state {
@@ -51,7 +52,11 @@ struct shard {
     size_t state_count;
     uint64_t now_ns;
     bool had_tickets;  // the last turn took some
-    atomic_bool flush_wanted;
+    atomic_bool flush_wanted, hurry_wanted, open_wanted;
+    void (*tell)(void *arg, const struct trace_id *id);  // written before open_wanted
+    void *tell_arg;
+    atomic_size_t open_count;  // at the end of the last turn
+    atomic_bool in_turn;
     atomic_bool stopping;
     _Atomic uint64_t turns;
     _Atomic uint64_t stop_deadline_ns;
@@ -92,11 +97,20 @@ static void env_drop(struct shard_env *env, struct parcel **parcel)
 }
 
 static enum result env_emit(struct shard_env *env, struct processor *processor, enum signal signal,
-                            struct batch **batch, uint32_t item_count)
+                            enum emit_to to, struct batch **batch, uint32_t item_count)
 {
     struct shard_state *state = state_of_env(env);
-    return state->shard->out.emit(state->shard->out.arg, state->shard, processor, signal, batch,
+    return state->shard->out.emit(state->shard->out.arg, state->shard, processor, signal, to, batch,
                                   item_count);
+}
+
+static void env_decided(struct shard_env *env, const struct trace_id *trace_id,
+                        const struct span_id *target)
+{
+    struct shard *shard = state_of_env(env)->shard;
+    if (shard->out.decided != NULL) {
+        shard->out.decided(shard->out.arg, shard, trace_id, target);
+    }
 }
 
 static void env_post(struct shard_env *env, struct shard_message *message)
@@ -136,6 +150,7 @@ struct shard *shard_new(const struct shard_config *config, uint64_t now_ns)
                                         .pass = env_pass,
                                         .drop = env_drop,
                                         .emit = env_emit,
+                                        .decided = env_decided,
                                         .post = env_post};
         state->shard = shard;
         state->processor = config->processors[i];
@@ -147,15 +162,39 @@ struct shard *shard_new(const struct shard_config *config, uint64_t now_ns)
     return shard;
 }
 
+static void debt_show(struct shard *shard, struct decision_debt *debt)
+{
+    for (size_t i = 0; i < shard->state_count; i++) {
+        shard->states[i].env.debt = debt;
+    }
+}
+
+static void feedback_deliver(struct shard *shard, const struct shard_ticket *ticket)
+{
+    const struct shard_state *state = shard_state_of(shard, ticket->head.processor);
+    if (state->ops->feedback) {
+        state->ops->feedback(state->state, &ticket->feedback, shard->now_ns);
+    }
+}
+
 static void ticket_deliver(struct shard *shard, struct shard_ticket *ticket)
 {
     CHECK(ticket->magic == TICKET_MAGIC && ticket->shard == shard);
+    if (!ticket->parcel) {
+        feedback_deliver(shard, ticket);
+        shard_release(&ticket);
+        return;
+    }
+    struct decision_debt *debt = ticket->parcel->batch->debt;
+    debt_show(shard, debt);
     if (ticket->take) {
         shard_take(shard, ticket->head.processor, &ticket->parcel);
     } else {
         shard_look(shard, ticket->head.processor, ticket->parcel);
         parcel_unref(&ticket->parcel);
     }
+    debt_show(shard, NULL);
+    decision_debt_pay(&debt);
     shard_release(&ticket);
 }
 
@@ -179,11 +218,33 @@ static void states_flush(struct shard *shard)
     }
 }
 
+static size_t states_open(struct shard *shard, void (*each)(void *arg, const struct trace_id *id),
+                          void *arg)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < shard->state_count; i++) {
+        if (shard->states[i].ops->open_traces) {
+            count += shard->states[i].ops->open_traces(shard->states[i].state, each, arg);
+        }
+    }
+    return count;
+}
+
+static void states_hurry(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->state_count; i++) {
+        if (shard->states[i].ops->hurry) {
+            shard->states[i].ops->hurry(shard->states[i].state, shard->now_ns);
+        }
+    }
+}
+
 uint64_t shard_turn(struct shard *shard, uint64_t now_ns)
 {
     CHECK(shard->magic == SHARD_MAGIC);
     shard->now_ns = now_ns;
     atomic_fetch_add_explicit(&shard->turns, 1, memory_order_relaxed);
+    atomic_store(&shard->in_turn, true);
     unsigned taken = 0;
     struct mailbox_node *node;
     while (taken < TURN_MESSAGES_MAX && (node = mailbox_take(&shard->posted)) != NULL) {
@@ -197,8 +258,20 @@ uint64_t shard_turn(struct shard *shard, uint64_t now_ns)
         taken++;
     }
     timers_advance(shard->timers, now_ns);
+    if (atomic_exchange(&shard->hurry_wanted, false)) {
+        states_hurry(shard);
+    }
     if (atomic_exchange(&shard->flush_wanted, false)) {
         states_flush(shard);
+    }
+    if (taken < TURN_MESSAGES_MAX && atomic_load(&shard->open_wanted)) {
+        (void)states_open(shard, shard->tell, shard->tell_arg);
+        atomic_store(&shard->open_wanted, false);
+    }
+    atomic_store(&shard->open_count, states_open(shard, NULL, NULL));
+    atomic_store(&shard->in_turn, false);
+    if (shard->out.turned != NULL) {
+        shard->out.turned(shard->out.arg, shard);
     }
     if (taken == TURN_MESSAGES_MAX) {
         return now_ns;
@@ -280,6 +353,39 @@ void shard_flush(struct shard *shard)
     shard_wake(shard);
 }
 
+void shard_hurry(struct shard *shard)
+{
+    atomic_store(&shard->hurry_wanted, true);
+    shard_wake(shard);
+}
+
+void shard_tell_open(struct shard *shard, void (*each)(void *arg, const struct trace_id *id),
+                     void *arg)
+{
+    CHECK(!atomic_load(&shard->open_wanted));
+    shard->tell = each;
+    shard->tell_arg = arg;
+    atomic_store(&shard->open_wanted, true);
+    shard_wake(shard);
+}
+
+bool shard_has_told(const struct shard *shard)
+{
+    return !atomic_load(&shard->open_wanted);
+}
+
+bool shard_is_idle(const struct shard *shard)
+{
+    // In this order: a ticket is given back within a turn.
+    return mailbox_used(&shard->tickets) == 0 && !atomic_load(&shard->in_turn) &&
+           atomic_load(&shard->open_count) == 0;
+}
+
+size_t shard_open_count(const struct shard *shard)
+{
+    return atomic_load(&shard->open_count);
+}
+
 void shard_stop(struct shard *shard, uint64_t deadline_ns)
 {
     if (!shard->loop) {
@@ -349,6 +455,16 @@ void shard_release(struct shard_ticket **ticket)
     *ticket = NULL;
 }
 
+void shard_restore(struct shard *shard, const struct trace_id *trace_id,
+                   const struct span_id *target)
+{
+    for (size_t i = 0; i < shard->state_count; i++) {
+        if (shard->states[i].ops->restore != NULL) {
+            shard->states[i].ops->restore(shard->states[i].state, trace_id, target);
+        }
+    }
+}
+
 static void ticket_post(struct shard_ticket **ticket_at, struct processor *processor,
                         struct parcel **parcel, bool take)
 {
@@ -359,6 +475,7 @@ static void ticket_post(struct shard_ticket **ticket_at, struct processor *proce
     ticket->parcel = *parcel;
     ticket->take = take;
     *parcel = NULL;
+    decision_debt_hold(ticket->parcel->batch->debt);
     mailbox_post(&ticket->shard->tickets, &ticket->head.node);
 }
 
@@ -372,6 +489,17 @@ void shard_post_take(struct shard_ticket **ticket, struct processor *processor,
                      struct parcel **parcel)
 {
     ticket_post(ticket, processor, parcel, true);
+}
+
+void shard_post_feedback(struct shard *shard, struct processor *processor,
+                         const struct feedback *feedback)
+{
+    struct shard_ticket *ticket = shard_reserve(shard);
+    if (ticket) {
+        ticket->head.processor = processor;
+        ticket->feedback = *feedback;
+        mailbox_post(&shard->tickets, &ticket->head.node);
+    }
 }
 
 void shard_look(struct shard *shard, struct processor *processor, const struct parcel *parcel)

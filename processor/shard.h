@@ -27,8 +27,14 @@ struct shard_out {  // where the parcels go; the service implements it. Called o
     void (*drop)(void *arg, struct shard *shard, struct processor *processor,
                  struct parcel **parcel);
     enum result (*emit)(void *arg, struct shard *shard, struct processor *processor,
-                        enum signal signal, struct batch **batch, uint32_t item_count);
+                        enum signal signal, enum emit_to to, struct batch **batch,
+                        uint32_t item_count);
     void *arg;
+    // A decision was made; optional.
+    void (*decided)(void *arg, struct shard *shard, const struct trace_id *trace_id,
+                    const struct span_id *target);
+    // The turn in which parcels were passed, emitted and decisions made is over; optional.
+    void (*turned)(void *arg, struct shard *shard);
 };
 
 struct shard_config {
@@ -40,11 +46,27 @@ struct shard_config {
     size_t processor_count;
 };
 
+// Tells every state of a decision made before a restart; before shard_start.
+void shard_restore(struct shard *shard, const struct trace_id *trace_id,
+                   const struct span_id *target);
+
 // Opens a state of each processor. Aborts when memory is out (start only).
 struct shard *shard_new(const struct shard_config *config, uint64_t now_ns);
 enum result shard_start(struct shard *shard) MUST_USE;  // its thread "shard/N"
 // Any thread: every state releases what it holds, soon (shard_turn does it).
 void shard_flush(struct shard *shard);
+// Any thread: every state decides and releases as soon as may be from now on (shard_ops.hurry).
+void shard_hurry(struct shard *shard);
+// Any thread: asks for the traces that are open. `each` is called with them on the shard's thread,
+// at the end of a turn that has taken everything that was posted before; then shard_has_told says
+// true. One asker at a time.
+void shard_tell_open(struct shard *shard, void (*each)(void *arg, const struct trace_id *id),
+                     void *arg);
+bool shard_has_told(const struct shard *shard);
+// Nothing waits to be taken, and nothing was open at the end of the last turn. Any thread.
+bool shard_is_idle(const struct shard *shard);
+// Traces and held items that were open at the end of the last turn. Any thread.
+size_t shard_open_count(const struct shard *shard);
 // Flushes, takes all that was posted, and ends the thread, which has until the deadline for it
 // (monotonic). Without a thread: one turn.
 void shard_stop(struct shard *shard, uint64_t deadline_ns);
@@ -64,6 +86,9 @@ void shard_post_look(struct shard_ticket **ticket, struct processor *processor,
 // Takes the parcel and the ticket. Any thread.
 void shard_post_take(struct shard_ticket **ticket, struct processor *processor,
                      struct parcel **parcel);
+// Tells the processor's state of feedback. Copies. A full shard does not hear it. Any thread.
+void shard_post_feedback(struct shard *shard, struct processor *processor,
+                         const struct feedback *feedback);
 // The same at once, on the shard's own thread (a chain of sharded processors). look borrows, take
 // takes.
 void shard_look(struct shard *shard, struct processor *processor, const struct parcel *parcel);

@@ -185,6 +185,15 @@ static void test_flush(void *arg, uint64_t now_ns)
     }
 }
 
+static size_t test_open_traces(void *arg, void (*each)(void *arg, const struct trace_id *id),
+                               void *each_arg)
+{
+    struct test_state *state = arg;
+    (void)each;
+    (void)each_arg;
+    return state->delayed != NULL;  // what is delayed has left its trace behind
+}
+
 static void test_close(void *arg)
 {
     test_flush(arg, 0);
@@ -200,7 +209,11 @@ static void test_free(struct processor **processor)
 }
 
 static const struct shard_ops test_shard = {
-    .open = test_open, .take = test_take, .flush = test_flush, .close = test_close};
+    .open = test_open,
+    .take = test_take,
+    .flush = test_flush,
+    .open_traces = test_open_traces,
+    .close = test_close};
 
 const struct processor_ops test_processor = {
     .kind = {.type = "sidejudge_test",

@@ -42,9 +42,43 @@ void trace_init(struct trace *trace, const struct trace_id *id, uint64_t now_ns)
     arena_init(&trace->texts, TRACE_TEXT_BYTES_MAX);
 }
 
+void trace_owe(struct trace *trace, struct decision_debt *debt)
+{
+    if (!debt || (trace->debt_count > 0 && trace->debts[trace->debt_count - 1] == debt)) {
+        return;
+    }
+    if ((trace->debt_count & (trace->debt_count - 1)) == 0 && trace->debt_count < TRACE_DEBTS_MAX) {
+        uint32_t capacity = trace->debt_count ? trace->debt_count * 2 : 1;
+        trace->debts = realloc(trace->debts, capacity * sizeof(*trace->debts));
+        CHECK(trace->debts);
+    }
+    if (trace->debt_count == TRACE_DEBTS_MAX) {
+        decision_debt_pay(&trace->debts[0]);
+        memmove(trace->debts, trace->debts + 1, --trace->debt_count * sizeof(*trace->debts));
+    }
+    decision_debt_hold(debt);
+    trace->debts[trace->debt_count++] = debt;
+}
+
+void trace_note_metadata(struct trace *trace, struct metadata *metadata)
+{
+    if (!trace->has_metadata) {
+        trace->has_metadata = true;
+        trace->metadata = metadata_hold(metadata);
+    } else if (!trace->mixes_metadata && !metadata_equal(trace->metadata, metadata)) {
+        trace->mixes_metadata = true;  // nobody's credentials for what is of several
+        metadata_release(&trace->metadata);
+    }
+}
+
 void trace_fini(struct trace *trace)
 {
     CHECK(trace->magic == TRACE_MAGIC && !timer_is_set(&trace->timer));
+    for (uint32_t i = 0; i < trace->debt_count; i++) {
+        decision_debt_pay(&trace->debts[i]);
+    }
+    free(trace->debts);
+    metadata_release(&trace->metadata);
     arena_fini(&trace->index);
     arena_fini(&trace->texts);
     trace->magic = 0;

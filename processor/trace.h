@@ -6,9 +6,11 @@
 // DESIGN 3 "Completion is detected per fragment". One thread: the shard's.
 #pragma once
 
+#include "base/metadata.h"
 #include "base/timers.h"
 #include "processor/sampling.h"
 #include "processor/span_note.h"
+#include "proto/decision_debt.h"
 
 #define TRACE_SPANS_MAX 4096u  // indexed per trace; what is beyond marks it truncated
 #define TRACE_INDEX_BYTES_MAX ((size_t)2 << 20)
@@ -34,6 +36,7 @@ struct evidence {  // of one span; texts in the trace's text arena
     struct trace_random random;
     uint64_t rule_matches;
     struct bytes dimensions[DIMENSIONS_MAX];
+    struct bytes environment, session_id, user_id;  // where scores are sent: of the span
 };
 
 struct held_span;
@@ -81,6 +84,13 @@ struct trace {
     uint32_t target_count;
     uint32_t judging_count;  // targets that wait for a judge
     uint32_t held_count;     // spans that wait in holdings
+    struct decision_debt **debts;  // of journalled requests that gave it evidence; owned counts
+    uint32_t debt_count;           // newest last, at most TRACE_DEBTS_MAX
+    // Headers of the requests that brought its spans: what a product of ours shows in the agent's
+    // place. NULL: none, or not all the same. Owned reference.
+    struct metadata *metadata;
+    bool has_metadata, mixes_metadata;
+    bool bad_feedback;       // somebody said so while it was open
     bool late;               // decided before and forgotten but for its name
     bool truncated;          // spans were not indexed, or evidence was refused
     size_t charged_bytes;
@@ -88,6 +98,13 @@ struct trace {
     struct text_seen *seen;       // texts by hash, so that repeated history is kept once
     struct trace *older, *newer;  // by last span (trace_table.c)
 };
+
+#define TRACE_DEBTS_MAX 64
+// Notes the headers of a request that brings a span; NULL: it had none.
+void trace_note_metadata(struct trace *trace, struct metadata *metadata);
+// A journalled request gave it a span: holds the debt until trace_fini. Beyond TRACE_DEBTS_MAX the
+// oldest is paid: after a crash the interaction is then truncated. NULL is allowed.
+void trace_owe(struct trace *trace, struct decision_debt *debt);
 
 void trace_init(struct trace *trace, const struct trace_id *id, uint64_t now_ns);
 void trace_fini(struct trace *trace);

@@ -272,6 +272,9 @@ struct batch *batch_make_detached(struct batch *origin, struct bytes body)
     CHECK(origin->magic == BATCH_MAGIC);
     struct batch *batch = batch_make(origin->signal, body, origin->received_ns);
     batch->origin = origin->origin != NULL ? origin->origin : origin;
+    batch->entry = origin->entry;
+    batch->debt = origin->debt;
+    batch->metadata = metadata_hold(origin->metadata);
     atomic_fetch_add_explicit(&batch->origin->holds, 1, memory_order_relaxed);
     return batch;
 }
@@ -293,6 +296,7 @@ static void hold_drop(struct batch *batch)
         // Whoever owes has a view of the batch or of a detached copy.
         CHECK(atomic_load_explicit(&batch->debts, memory_order_relaxed) == 0);
         struct batch *origin = batch->origin;
+        metadata_release(&batch->metadata);
         batch->magic = 0;
         free(batch);
         batch = origin;

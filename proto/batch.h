@@ -16,6 +16,7 @@
 #include "base/account.h"
 #include "base/compression.h"
 #include "base/mailbox.h"
+#include "base/metadata.h"
 #include "proto/otlp.h"
 
 struct batch_home;
@@ -34,6 +35,9 @@ struct batch {
     struct bytes packed;
     enum codec packed_codec;
     uint64_t received_ns;  // monotonic
+    // Headers of the request, for exporters that pass them on; owned reference, NULL: none. Set
+    // before anybody else has a view.
+    struct metadata *metadata;
     uint32_t item_count;   // sound items (metrics: data points), set by the first scan
     atomic_uint views;
     atomic_uint debts;
@@ -41,6 +45,9 @@ struct batch {
     struct batch_home *home;
     struct slab body_slab, packed_slab;
     size_t charged_bytes;
+    // Of its journal entry; 0: none. Set before anybody else has a view.
+    uint64_t entry;
+    struct decision_debt *debt;    // valid while a shard message carries the batch; may be NULL
     struct batch *origin;          // of a detached copy: whose debts it owes and pays; else NULL
     atomic_uint holds;             // of the struct: one for all views, one for each detached copy
     struct mailbox_node returned;  // on the home's return list

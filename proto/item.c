@@ -296,7 +296,7 @@ enum scan_fault item_read(enum signal signal, struct bytes item, enum item_trust
     if (trust == ITEM_UNTRUSTED) {
         fault = message_validate(schema_item(signal), item, flags, 1);
     }
-    if (signal == SIGNAL_LOGS) {
+    if (signal != SIGNAL_METRICS) {
         log_read(item, view);
     } else {
         metric_read(item, view);

@@ -6,10 +6,13 @@
 
 #include <stdint.h>
 
-enum signal { SIGNAL_TRACES, SIGNAL_METRICS, SIGNAL_LOGS, SIGNAL_COUNT };
+// The three signals of OTLP, and scores: what `evaluation` sends to score sinks, which travels as
+// export requests of logs (proto/score.h) and is in no pipeline of its own.
+enum signal { SIGNAL_TRACES, SIGNAL_METRICS, SIGNAL_LOGS, SIGNAL_SCORES, SIGNAL_COUNT };
+#define SIGNAL_OTLP_COUNT SIGNAL_SCORES
 
-const char *signal_name(enum signal signal);       // "traces", "metrics", "logs"
-// metric-name suffix: "spans", "metric_points", "log_records"
+const char *signal_name(enum signal signal);       // "traces", "metrics", "logs", "scores"
+// metric-name suffix: "spans", "metric_points", "log_records", "scores"
 const char *signal_items(enum signal signal);
 
 enum {                      // field numbers

@@ -32,7 +32,7 @@ enum { CODE_UNKNOWN = 2 };
 typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceResponse export_response;
 typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTracePartialSuccess export_partial;
 
-static const char *const rejected_names[SIGNAL_COUNT] = {
+static const char *const rejected_names[SIGNAL_OTLP_COUNT] = {
     [SIGNAL_TRACES] = "rejectedSpans",
     [SIGNAL_METRICS] = "rejectedDataPoints",
     [SIGNAL_LOGS] = "rejectedLogRecords",
@@ -95,7 +95,7 @@ static void response_write_json(enum signal signal, uint64_t rejected_count, con
 void otlp_response_write(enum otlp_form form, enum signal signal, uint64_t rejected_count,
                          struct bytes message, struct buffer *out)
 {
-    CHECK((unsigned)signal < SIGNAL_COUNT);
+    CHECK((unsigned)signal < SIGNAL_OTLP_COUNT);
     char text[WRITTEN_TEXT_MAX + 1];
     text_clean(message, text, sizeof text);
     if (rejected_count > INT64_MAX) {
@@ -268,7 +268,7 @@ static const struct json_value *either(const struct json_value *object, const ch
 static enum result response_read_json(enum signal signal, struct bytes body,
                                       struct otlp_partial *partial)
 {
-    static const char *const original_names[SIGNAL_COUNT] = {
+    static const char *const original_names[SIGNAL_OTLP_COUNT] = {
         [SIGNAL_TRACES] = "rejected_spans",
         [SIGNAL_METRICS] = "rejected_data_points",
         [SIGNAL_LOGS] = "rejected_log_records",
@@ -313,7 +313,7 @@ static enum result response_read_protobuf(struct bytes body, struct otlp_partial
 enum result otlp_response_read(enum otlp_form form, enum signal signal, struct bytes body,
                                struct otlp_partial *partial)
 {
-    CHECK((unsigned)signal < SIGNAL_COUNT);
+    CHECK((unsigned)signal < SIGNAL_OTLP_COUNT);
     *partial = (struct otlp_partial){0};
     if (body.len > BODY_BYTES_MAX) {
         return RESULT_TOO_LARGE;

@@ -26,7 +26,7 @@ static void places_check(const struct item_place *places, uint32_t count)
 }
 
 struct count {
-    uint32_t views, items;       // items: of metrics, the data points
+    uint32_t views, items;  // items: of metrics, the data points
 };
 
 static bool view_count(void *arg, const struct item_view *view)
@@ -112,6 +112,16 @@ struct parcel *parcel_new(struct batch *batch, enum parcel_mode mode,
     return parcel;
 }
 
+void parcel_join(struct parcel *parcel, const void *pipeline, atomic_size_t *alive)
+{
+    CHECK(parcel->alive == NULL);
+    parcel->pipeline = pipeline;
+    parcel->alive = alive;
+    if (alive != NULL) {
+        atomic_fetch_add_explicit(alive, 1, memory_order_relaxed);
+    }
+}
+
 void parcel_ref(struct parcel *parcel)
 {
     CHECK(parcel->magic == PARCEL_MAGIC);
@@ -130,12 +140,16 @@ void parcel_unref(struct parcel **parcel_ptr)
     unsigned before = atomic_fetch_sub_explicit(&parcel->references, 1, memory_order_acq_rel);
     CHECK(before > 0);
     if (before == 1) {
+        atomic_size_t *alive = parcel->alive;
         batch_release(&parcel->batch);
         arena_fini(&parcel->memory);
         free(parcel->items);
         free(parcel->notes);
         parcel->magic = 0;
         free(parcel);
+        if (alive != NULL) {  // the last thing: the pipeline may be gone with it
+            atomic_fetch_sub_explicit(alive, 1, memory_order_release);
+        }
     }
 }
 
@@ -144,13 +158,11 @@ bool parcel_is_whole(const struct parcel *parcel)
     return parcel->mode == PARCEL_ALL && parcel->edits == NULL;
 }
 
-static enum result edit_add(struct parcel *parcel, uint32_t item_at, enum edit_kind kind,
-                            struct bytes key, struct bytes fields)
+enum result parcel_edit(struct parcel *parcel, const struct edit *from)
 {
     CHECK(parcel->magic == PARCEL_MAGIC);
-    CHECK(parcel->batch->signal != SIGNAL_METRICS);
-    CHECK(item_at < parcel->batch->body.len);
-    size_t bytes = sizeof(struct edit) + key.len + fields.len + 2;
+    CHECK(from->at < parcel->batch->body.len);
+    size_t bytes = PARCEL_EDIT_BYTES(from->key.len, from->fields.len);
     if (bytes > PARCEL_EDIT_BYTES_MAX - parcel->edit_bytes) {
         return RESULT_SHED;
     }
@@ -158,10 +170,10 @@ static enum result edit_add(struct parcel *parcel, uint32_t item_at, enum edit_k
     if (edit == NULL) {
         return RESULT_SHED;
     }
-    edit->item_at = item_at;
-    edit->kind = kind;
-    edit->key = arena_copy(&parcel->memory, key);
-    edit->fields = arena_copy(&parcel->memory, fields);
+    *edit = *from;
+    edit->next = NULL;
+    edit->key = arena_copy(&parcel->memory, from->key);
+    edit->fields = arena_copy(&parcel->memory, from->fields);
     if (edit->key.ptr == NULL || edit->fields.ptr == NULL) {
         return RESULT_SHED;
     }
@@ -171,25 +183,47 @@ static enum result edit_add(struct parcel *parcel, uint32_t item_at, enum edit_k
     return RESULT_OK;
 }
 
+static enum result item_edit(struct parcel *parcel, uint32_t item_at, enum edit_kind kind,
+                             struct bytes key, struct bytes fields)
+{
+    CHECK(parcel->batch->signal != SIGNAL_METRICS);
+    struct edit edit = {.at = item_at, .kind = kind, .key = key, .fields = fields};
+    return parcel_edit(parcel, &edit);
+}
+
 enum result parcel_append(struct parcel *parcel, uint32_t item_at, struct bytes fields)
 {
-    return edit_add(parcel, item_at, EDIT_APPEND, BYTES_NONE, fields);
+    return item_edit(parcel, item_at, EDIT_APPEND, BYTES_NONE, fields);
 }
 
 enum result parcel_replace(struct parcel *parcel, uint32_t item_at, struct bytes key,
                            struct bytes fields)
 {
-    return edit_add(parcel, item_at, EDIT_REPLACE, key, fields);
+    return item_edit(parcel, item_at, EDIT_REPLACE, key, fields);
 }
 
 enum result parcel_delete(struct parcel *parcel, uint32_t item_at, struct bytes key)
 {
-    return edit_add(parcel, item_at, EDIT_DELETE, key, BYTES_NONE);
+    return item_edit(parcel, item_at, EDIT_DELETE, key, BYTES_NONE);
 }
 
 enum result parcel_delete_prefix(struct parcel *parcel, uint32_t item_at, struct bytes prefix)
 {
-    return edit_add(parcel, item_at, EDIT_DELETE_PREFIX, prefix, BYTES_NONE);
+    return item_edit(parcel, item_at, EDIT_DELETE_PREFIX, prefix, BYTES_NONE);
+}
+
+enum result parcel_replace_resource(struct parcel *parcel, uint32_t resource_at, struct bytes key,
+                                    struct bytes fields)
+{
+    struct edit edit = {
+        .at = resource_at, .kind = EDIT_REPLACE, .of_resource = true, .key = key, .fields = fields};
+    return parcel_edit(parcel, &edit);
+}
+
+enum result parcel_delete_resource(struct parcel *parcel, uint32_t resource_at, struct bytes key)
+{
+    struct edit edit = {.at = resource_at, .kind = EDIT_DELETE, .of_resource = true, .key = key};
+    return parcel_edit(parcel, &edit);
 }
 
 struct visit {
@@ -228,8 +262,7 @@ void parcel_each(const struct parcel *parcel, scan_item_fn visit, void *arg)
     }
     struct visit state = {.parcel = parcel, .visit = visit, .arg = arg};
     struct scan_report report;
-    enum result result =
-        scan_request(signal, body, SCAN_TRUSTED, visit_unlisted, &state, &report);
+    enum result result = scan_request(signal, body, SCAN_TRUSTED, visit_unlisted, &state, &report);
     CHECK(result == RESULT_OK || result == RESULT_STOP);  // it was scanned before
 }
 
@@ -282,21 +315,40 @@ static void places_add(struct parcel *parcel, const struct item_place *places, u
     places_check(merged, total);
 }
 
-// Moves the edits of the items in `part` over; the memory of the old ones stays until `parcel`
-// goes.
+// Has this part an item in the container at this offset? Places ascend by container too.
+static bool container_is_listed(const struct parcel *part, uint32_t resource_at)
+{
+    uint32_t low = 0;
+    uint32_t high = part->place_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (part->items[middle].resource_at < resource_at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < part->place_count && part->items[low].resource_at == resource_at;
+}
+
+// Moves the edits of the items in `part` over, and copies those of their Resources, which items
+// that stay may share; the memory of the old ones stays until `parcel` goes.
 static void edits_move(struct parcel *parcel, struct parcel *part)
 {
     struct edit **link = &parcel->edits;
     while (*link != NULL) {
         struct edit *edit = *link;
-        if (!place_is_listed(part, edit->item_at)) {
-            link = &edit->next;
-            continue;
+        bool goes_along = edit->of_resource ? container_is_listed(part, edit->at)
+                                            : place_is_listed(part, edit->at);
+        if (goes_along) {
+            enum result result = parcel_edit(part, edit);
+            CHECK(result == RESULT_OK);  // it fitted before
         }
-        enum result result =
-            edit_add(part, edit->item_at, edit->kind, edit->key, edit->fields);
-        CHECK(result == RESULT_OK);  // it fitted before
-        *link = edit->next;
+        if (goes_along && !edit->of_resource) {
+            *link = edit->next;
+        } else {
+            link = &edit->next;
+        }
     }
     parcel->edits_end = link;
 }
@@ -324,10 +376,13 @@ struct parcel *parcel_split(struct parcel *parcel, const struct item_place *plac
     batch_hold(parcel->batch);
     struct parcel *part =
         parcel_new(parcel->batch, PARCEL_ONLY, places, place_count, parcel->link_count);
-    part->pipeline = parcel->pipeline;
+    parcel_join(part, parcel->pipeline, parcel->alive);
     part->stage = parcel->stage;
     part->exporters = parcel->exporters;
     part->own = parcel->own;
+    part->recorded = parcel->recorded;
+    part->spilled = parcel->spilled;
+    part->bypass = parcel->bypass;
     edits_move(parcel, part);
     if (parcel->mode == PARCEL_ONLY) {
         places_remove(parcel, places, place_count);
@@ -337,9 +392,8 @@ struct parcel *parcel_split(struct parcel *parcel, const struct item_place *plac
     CHECK(part->item_count <= parcel->item_count);
     parcel->item_count -= part->item_count;
     size_t part_size = parcel_rendered_size(part);
-    size_t share = size > 0 ? (size_t)((double)parcel->charge_bytes * (double)part_size /
-                                       (double)size)
-                            : 0;
+    size_t share =
+        size > 0 ? (size_t)((double)parcel->charge_bytes * (double)part_size / (double)size) : 0;
     part->charge_bytes = share < parcel->charge_bytes ? share : parcel->charge_bytes;
     parcel->charge_bytes -= part->charge_bytes;
     return part;

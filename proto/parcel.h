@@ -16,18 +16,23 @@ enum parcel_mode { PARCEL_ALL, PARCEL_ONLY, PARCEL_EXCEPT };
 
 enum edit_kind { EDIT_APPEND, EDIT_DELETE, EDIT_DELETE_PREFIX, EDIT_REPLACE };
 
-struct edit {           // on the attributes of one item
+struct edit {           // on the attributes of one item, or of one Resource
     struct edit *next;  // in order of addition, all items of the parcel
-    uint32_t item_at;
+    uint32_t at;        // item_at, or resource_at: the Resource of that container
     enum edit_kind kind;
+    bool of_resource;
     struct bytes key;     // DELETE, REPLACE: the key; DELETE_PREFIX: the prefix
     struct bytes fields;  // APPEND, REPLACE: serialised attribute fields with their tags
-};                        // (SPAN_ATTRIBUTES or LOG_ATTRIBUTES)
+};                        // (SPAN_ATTRIBUTES, LOG_ATTRIBUTES or RES_ATTRIBUTES)
 
 #define PARCEL_EDIT_BYTES_MAX ((size_t)256 * 1024)
+// What an edit with a key and fields of these lengths takes of it, at most.
+#define PARCEL_EDIT_BYTES(key_len, fields_len) (sizeof(struct edit) + (key_len) + (fields_len) + 2)
 
 struct parcel_link {           // the parcel's place in one exporter's inbox
     struct mailbox_node node;  // first member
+    uint32_t kind;             // the journal's, once the exporter is done (proto/decision_debt.h)
+    uint32_t pieces;           // the exporter's: requests under way that carry a part of it
     struct parcel *parcel;
 };
 
@@ -45,13 +50,18 @@ struct parcel {
     void *notes;           // of one that is only looked at: one for each item, in their order;
                            // on the heap; NULL: none
     const void *pipeline;  // the service's; opaque here
+    atomic_size_t *alive;  // parcels of that pipeline, this one among them; NULL: nobody counts
     uint32_t stage;        // next processor of that pipeline
     // bit set: exporters of the pipeline that hold a reservation for it
     uint32_t exporters;
     bool own;  // Sidejudge's own product (carrier, log record): served from the
                // reserved tenth of the queues
+    // Of a journalled batch: what leaves is recorded before it leaves (it was held, or is our own)
+    bool recorded;
+    uint32_t spilled;  // bit set: exporters that get it from the journal later
+    bool bypass;       // no sharded processor sees it: it was evaluated before
     atomic_uint references;
-    struct mailbox_node node;  // for shard mailboxes, before it reaches exporters
+    struct parcel *next;  // of a list; whoever owns the parcel
     uint32_t link_count;
     struct parcel_link links[];  // one per exporter of the pipeline
 };
@@ -62,6 +72,8 @@ struct parcel {
 struct parcel *parcel_new(struct batch *batch, enum parcel_mode mode,
                           const struct item_place *places, uint32_t place_count,
                           uint32_t link_count);
+// Makes it one of `pipeline`, which it and what is split from it count in *alive until they go.
+void parcel_join(struct parcel *parcel, const void *pipeline, atomic_size_t *alive);
 void parcel_ref(struct parcel *parcel);
 void parcel_unref(struct parcel **parcel);  // any thread; the last one releases the batch
 bool parcel_is_whole(const struct parcel *parcel);
@@ -75,6 +87,18 @@ enum result parcel_replace(struct parcel *parcel, uint32_t item_at, struct bytes
 enum result parcel_delete(struct parcel *parcel, uint32_t item_at, struct bytes key) MUST_USE;
 enum result parcel_delete_prefix(struct parcel *parcel, uint32_t item_at,
                                  struct bytes prefix) MUST_USE;
+
+// The same two on the Resource of a container (place.resource_at of its items; any signal), which
+// all items of it in this parcel share: split, the edits go along with both parts. Where several
+// Resource fields stand in a container, the first gets what is added; where there is none, one is
+// made.
+enum result parcel_replace_resource(struct parcel *parcel, uint32_t resource_at, struct bytes key,
+                                    struct bytes fields) MUST_USE;
+enum result parcel_delete_resource(struct parcel *parcel, uint32_t resource_at,
+                                   struct bytes key) MUST_USE;
+
+// Adds a copy of an edit as another parcel of this batch has it (parcel_record.h).
+enum result parcel_edit(struct parcel *parcel, const struct edit *edit) MUST_USE;
 
 // Visits the items that the parcel stands for, in order, until `visit` says false; views as stored
 // (edits not applied).

@@ -17,9 +17,9 @@
 
 #define FRAME_BYTES_MAX 11
 
-struct edit_row {                // an edit in the order of the items
+struct edit_row {  // an edit in the order of the items
     const struct edit *edit;
-    uint32_t order;              // of addition
+    uint32_t order;  // of addition
 };
 
 struct render {
@@ -27,22 +27,22 @@ struct render {
     struct render_window *window;
     struct splice *splice;
     struct bytes body;
-    uint32_t place_at;           // next of parcel->items
+    uint32_t place_at;  // next of parcel->items
     struct edit_row *edits;
     size_t edit_count, edit_at;
-    uint32_t ordinal;            // of the next item that the parcel stands for
-    size_t bound;                // bytes planned so far, at most
+    uint32_t ordinal;                  // of the next item that the parcel stands for
+    size_t bound;                      // bytes planned so far, at most
     size_t resource_cost, scope_cost;  // of the open containers, until an item of theirs pays
     bool is_full;
 };
 
-struct field {                   // a field of a container
+struct field {  // a field of a container
     uint32_t tag;
-    struct bytes whole;          // tag included
+    struct bytes whole;  // tag included
     struct bytes payload;
 };
 
-struct tally {                   // what became of a container's items
+struct tally {  // what became of a container's items
     uint32_t item_count, kept_count;
     bool is_changed;
 };
@@ -86,21 +86,19 @@ static bool item_is_ours(struct render *render, uint32_t item_at)
     const struct item_place *place = place_next(render);
     bool is_listed = place != NULL && place->item_at == item_at;
     render->place_at += is_listed;
-    return is_listed == (render->parcel->mode == PARCEL_ONLY) ||
-           render->parcel->mode == PARCEL_ALL;
+    return is_listed == (render->parcel->mode == PARCEL_ONLY) || render->parcel->mode == PARCEL_ALL;
 }
 
-// The edits of the item at this offset; items come in ascending order.
-static size_t edits_of(struct render *render, uint32_t item_at, const struct edit_row **rows)
+// The edits of the item or of the container's Resource at this offset; both come in ascending
+// order, a container before its items.
+static size_t edits_of(struct render *render, uint32_t at, const struct edit_row **rows)
 {
-    while (render->edit_at < render->edit_count &&
-           render->edits[render->edit_at].edit->item_at < item_at) {
+    while (render->edit_at < render->edit_count && render->edits[render->edit_at].edit->at < at) {
         render->edit_at++;
     }
     size_t count = 0;
     *rows = render->edit_count > 0 ? render->edits + render->edit_at : NULL;
-    while (render->edit_at + count < render->edit_count &&
-           (*rows)[count].edit->item_at == item_at) {
+    while (render->edit_at + count < render->edit_count && (*rows)[count].edit->at == at) {
         count++;
     }
     return count;
@@ -130,12 +128,10 @@ static bool any_takes_away(const struct edit_row *rows, size_t count)
     return false;
 }
 
-// Plans `fields` without the attributes that one of the edits takes away.
-static void fields_plan(struct render *render, struct bytes fields, const struct edit_row *rows,
-                        size_t count)
+// Plans `fields` without the attributes (of this field number) that one of the edits takes away.
+static void fields_plan(struct render *render, struct bytes fields, uint32_t number,
+                        const struct edit_row *rows, size_t count)
 {
-    uint32_t number =
-        render->parcel->batch->signal == SIGNAL_LOGS ? LOG_ATTRIBUTES : SPAN_ATTRIBUTES;
     if (!any_takes_away(rows, count)) {
         splice_range(render->splice, fields);
         return;
@@ -157,16 +153,37 @@ static void fields_plan(struct render *render, struct bytes fields, const struct
     }
 }
 
+// What the edits add, each without what later ones take away.
+static void additions_plan(struct render *render, uint32_t number, const struct edit_row *rows,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].edit->fields.len > 0) {
+            fields_plan(render, rows[i].edit->fields, number, rows + i + 1, count - i - 1);
+        }
+    }
+}
+
 // The item with its edits, in a message of its own.
 static void item_plan(struct render *render, struct bytes item, const struct edit_row *rows,
                       size_t count)
 {
+    uint32_t number =
+        render->parcel->batch->signal == SIGNAL_TRACES ? SPAN_ATTRIBUTES : LOG_ATTRIBUTES;
     struct splice_mark mark = splice_open(render->splice, SCOPE_ITEMS);
-    fields_plan(render, item, rows, count);
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].edit->fields.len > 0) {
-            fields_plan(render, rows[i].edit->fields, rows + i + 1, count - i - 1);
-        }
+    fields_plan(render, item, number, rows, count);
+    additions_plan(render, number, rows, count);
+    splice_close(render->splice, mark);
+}
+
+// A Resource with its edits; `adds`: it also gets what they add.
+static void head_plan(struct render *render, struct bytes head, bool adds,
+                      const struct edit_row *rows, size_t count)
+{
+    struct splice_mark mark = splice_open(render->splice, RESOURCE_RESOURCE);
+    fields_plan(render, head, RES_ATTRIBUTES, rows, count);
+    if (adds) {
+        additions_plan(render, RES_ATTRIBUTES, rows, count);
     }
     splice_close(render->splice, mark);
 }
@@ -179,8 +196,8 @@ static bool window_take(struct render *render, size_t cost)
         return true;
     }
     cost += render->resource_cost + render->scope_cost;
-    if (window->taken > 0 && (render->bound >= window->bytes_max ||
-                              cost > window->bytes_max - render->bound)) {
+    if (window->taken > 0 &&
+        (render->bound >= window->bytes_max || cost > window->bytes_max - render->bound)) {
         render->is_full = true;
         return false;
     }
@@ -206,14 +223,15 @@ static void item_walk(struct render *render, const struct field *field, struct t
 {
     uint32_t item_at = offset_of(render, field->whole.ptr);
     tally->item_count++;
-    bool is_wanted = item_is_ours(render, item_at) &&
-                     render->ordinal++ >= render->window->first && !render->is_full;
+    bool is_wanted = item_is_ours(render, item_at) && render->ordinal++ >= render->window->first &&
+                     !render->is_full;
     if (!is_wanted) {
         tally->is_changed = true;
         return;
     }
     const struct edit_row *rows = NULL;
     size_t edit_count = edits_of(render, item_at, &rows);
+    CHECK(edit_count == 0 || !rows[0].edit->of_resource);
     struct splice_mark mark = {render->splice->count, render->splice->size,
                                render->splice->closed_at};
     if (edit_count > 0) {
@@ -308,16 +326,38 @@ static void scope_walk(struct render *render, const struct field *scope, struct 
     outer->is_changed = outer->is_changed || tally.is_changed || !stays;
 }
 
+// What the edits of a Resource may add to its container, for a cutter.
+static size_t additions_cost(const struct edit_row *rows, size_t count)
+{
+    size_t cost = count > 0 ? FRAME_BYTES_MAX : 0;
+    for (size_t i = 0; i < count; i++) {
+        cost += rows[i].edit->fields.len;
+    }
+    return cost;
+}
+
 static void resource_walk(struct render *render, const struct field *resource)
 {
     struct tally tally = {0};
     struct wire wire = wire_of(resource->payload);
     struct field field;
+    const struct edit_row *rows = NULL;
+    size_t edit_count = edits_of(render, offset_of(render, resource->whole.ptr), &rows);
     struct splice_mark mark = splice_open(render->splice, REQUEST_RESOURCES);
-    render->resource_cost = header_cost(render, resource->payload);
+    struct bytes head;
+    bool adds = edit_count > 0;
+    tally.is_changed = adds;
+    render->resource_cost =
+        header_cost(render, resource->payload) + additions_cost(rows, edit_count);
+    if (adds && !wire_find(resource->payload, RESOURCE_RESOURCE, &head)) {
+        head_plan(render, BYTES_NONE, true, rows, edit_count);
+    }
     while (field_next(&wire, &field)) {
         const struct item_place *place = place_next(render);
-        if (!field_is(&field, RESOURCE_SCOPES)) {
+        if (edit_count > 0 && field_is(&field, RESOURCE_RESOURCE)) {
+            head_plan(render, field.payload, adds, rows, edit_count);
+            adds = false;
+        } else if (!field_is(&field, RESOURCE_SCOPES)) {
             splice_range(render->splice, field.whole);
         } else if (render->parcel->mode == PARCEL_ONLY &&
                    (place == NULL || place->scope_at != offset_of(render, field.whole.ptr))) {
@@ -362,8 +402,8 @@ static int row_compare(const void *left, const void *right)
 {
     const struct edit_row *a = left;
     const struct edit_row *b = right;
-    if (a->edit->item_at != b->edit->item_at) {
-        return a->edit->item_at < b->edit->item_at ? -1 : 1;
+    if (a->edit->at != b->edit->at) {
+        return a->edit->at < b->edit->at ? -1 : 1;
     }
     return a->order < b->order ? -1 : 1;
 }
@@ -380,8 +420,7 @@ static void edits_sort(struct render *render)
     render->edits = malloc(count * sizeof *render->edits);
     CHECK(render->edits != NULL);
     for (const struct edit *edit = render->parcel->edits; edit != NULL; edit = edit->next) {
-        render->edits[render->edit_count] =
-            (struct edit_row){edit, (uint32_t)render->edit_count};
+        render->edits[render->edit_count] = (struct edit_row){edit, (uint32_t)render->edit_count};
         render->edit_count++;
     }
     qsort(render->edits, count, sizeof *render->edits, row_compare);

@@ -64,7 +64,8 @@ static void name_keep(struct scan_report *report, enum signal signal, struct byt
 {
     static const uint32_t numbers[SIGNAL_COUNT] = {[SIGNAL_TRACES] = SPAN_NAME,
                                                    [SIGNAL_METRICS] = METRIC_NAME,
-                                                   [SIGNAL_LOGS] = LOG_EVENT_NAME};
+                                                   [SIGNAL_LOGS] = LOG_EVENT_NAME,
+                                                   [SIGNAL_SCORES] = LOG_EVENT_NAME};
     struct bytes name = BYTES_NONE;
     if (!wire_find(item, numbers[signal], &name)) {
         return;

@@ -40,6 +40,7 @@ static const struct {
     [SIGNAL_TRACES] = {SCHEMA_TRACES, SCHEMA_SPAN},
     [SIGNAL_METRICS] = {SCHEMA_METRICS, SCHEMA_METRIC},
     [SIGNAL_LOGS] = {SCHEMA_LOGS, SCHEMA_LOG_RECORD},
+    [SIGNAL_SCORES] = {SCHEMA_LOGS, SCHEMA_LOG_RECORD},
 };
 
 enum schema_message schema_request(enum signal signal)

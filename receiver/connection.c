@@ -55,6 +55,7 @@ struct connection {
     struct connection *next, **prev;
     struct connection *woken_next;
     struct tls_stream *tls;
+    const struct listen_policy *policy;
     struct buffer out;         // to be sent from out_sent on
     size_t out_sent;
     struct buffer stash;       // input that the protocol did not take yet, from stash_taken on
@@ -141,6 +142,7 @@ static void become_http1(struct connection *connection)
 {
     connection->state = CONNECTION_HTTP1;
     http1_init(&connection->http1, connection->server, &connection->out, on_wake, connection);
+    connection->http1.policy = connection->policy;
 }
 
 static void become_http2(struct connection *connection)
@@ -149,7 +151,10 @@ static void become_http2(struct connection *connection)
     if (http2_init(&connection->http2, connection->server, &connection->out, on_wake,
                    connection) != RESULT_OK) {
         connection->is_broken = true;
-    } else if (connection->server->draining) {
+        return;
+    }
+    connection->http2.policy = connection->policy;
+    if (connection->server->draining) {
         connection_drain(connection);
     }
 }
@@ -393,6 +398,11 @@ static void settle(struct connection *connection)
             return;
         }
         bool was_full = has_output(connection);
+        if (!was_full && connection->state == CONNECTION_HTTP1) {
+            http1_tell_room(&connection->http1);
+        } else if (!was_full && connection->state == CONNECTION_HTTP2) {
+            http2_tell_room(&connection->http2);
+        }
         feed_stash(connection);
         bool has_more = has_output(connection) ||
                         (connection->state == CONNECTION_HTTP2 &&
@@ -469,6 +479,7 @@ void connection_open(struct server *server, struct listener *listener, int fd)
     connection->magic = CONNECTION_MAGIC;
     connection->state = tls ? CONNECTION_HANDSHAKE : CONNECTION_DETECT;
     connection->server = server;
+    connection->policy = listener_policy(listener);
     connection->watch = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = connection};
     connection->opened_ns = connection->heard_ns = server_now_ns(server);
     buffer_init(&connection->out, OUT_MAX);

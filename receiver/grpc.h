@@ -16,6 +16,7 @@ enum {  // google.rpc.Code, those that are used here
     GRPC_UNIMPLEMENTED = 12,
     GRPC_INTERNAL = 13,
     GRPC_UNAVAILABLE = 14,
+    GRPC_UNAUTHENTICATED = 16,
 };
 
 // Cuts a request stream into its one message: unary calls have exactly one (PROTOCOL-HTTP2.md,

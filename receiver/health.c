@@ -89,10 +89,12 @@ void health_routes(struct http_route routes[HEALTH_ROUTES])
 {
     routes[0] = (struct http_route){.path = "/grpc.health.v1.Health/Check",
                                     .protocols = REQUEST_ONLY_GRPC,
+                                    .is_open = true,
                                     .body_max = REQUEST_MAX,
                                     .handle = check};
     routes[1] = (struct http_route){.path = "/grpc.health.v1.Health/Watch",
                                     .protocols = REQUEST_ONLY_GRPC,
+                                    .is_open = true,
                                     .body_max = REQUEST_MAX,
                                     .handle = watch};
 }

@@ -16,6 +16,7 @@
 // a chunk framing of FRAMING_MAX + 8 times the body. The server's thread.
 #include "receiver/http1.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -156,13 +157,16 @@ void http1_init(struct http1 *http1, struct server *server, struct buffer *out,
 void http1_fini(struct http1 *http1)
 {
     struct request *request = http1->request;
-    if (request && request->stage == REQUEST_HANDLED) {
-        request->http1 = NULL;  // the handler still has it; its reply will go nowhere
-    } else {
-        server_give_request(http1->server, request);
-    }
     http1->request = NULL;
     http1->state = HTTP1_CLOSED;
+    if (!request || (request->stage != REQUEST_HANDLED && request->stage != REQUEST_PARTS)) {
+        server_give_request(http1->server, request);
+        return;
+    }
+    request->http1 = NULL;  // the handler still has it; its reply will go nowhere
+    if (request->notify) {
+        request->notify(request);
+    }
 }
 
 bool http1_is_idle(const struct http1 *http1)
@@ -530,31 +534,60 @@ static void write_field(struct buffer *out, const char *name, const char *value)
     }
 }
 
-static void write_response(struct http1 *http1, const struct request *request,
-                           const struct response *response, bool is_last)
+static void write_policy_fields(struct buffer *out, const struct request *request)
 {
-    struct buffer *out = http1->out;
-    buffer_append_text(out, "HTTP/1.1 ");
-    write_number(out, (uint64_t)response->status);
-    buffer_append_byte(out, ' ');
-    write_field(out, http_reason(response->status), "");
-    write_field(out, "Content-Type: ", response->content_type);
-    buffer_append_text(out, "Content-Length: ");
-    write_number(out, response->body.len);
-    write_field(out, "\r\nDate: ", server_date(http1->server));
-    write_field(out, "Allow: ", response->allow);
-    write_field(out, "Accept-Encoding: ", response->accept_encoding);
-    if (response->retry_after_s > 0) {
-        buffer_append_text(out, "Retry-After: ");
-        write_number(out, response->retry_after_s);
+    struct response_field fields[REQUEST_FIELDS_MAX];
+    size_t count = request_policy_fields(request, fields);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_text(out, fields[i].name);
+        buffer_append(out, ": ", 2);
+        buffer_append_bytes(out, fields[i].value);
         buffer_append(out, "\r\n", 2);
     }
+}
+
+static void write_status(struct buffer *out, int status)
+{
+    buffer_append_text(out, "HTTP/1.1 ");
+    write_number(out, (uint64_t)status);
+    buffer_append_byte(out, ' ');
+    write_field(out, http_reason(status), "");
+}
+
+// What says whether the connection goes on, and the end of the head.
+static void write_head_end(const struct http1 *http1, bool is_last)
+{
+    struct buffer *out = http1->out;
     if (is_last) {
         buffer_append_text(out, "Connection: close\r\n");
     } else if (http1->parser.http_minor == 0) {
         buffer_append_text(out, "Connection: keep-alive\r\n");
     }
     buffer_append(out, "\r\n", 2);
+}
+
+static void write_response(struct http1 *http1, const struct request *request,
+                           const struct response *response, bool is_last)
+{
+    struct buffer *out = http1->out;
+    write_status(out, response->status);
+    write_field(out, "Content-Type: ", response->content_type);
+    if (response->status != 204) {  // RFC 9110 8.6
+        buffer_append_text(out, "Content-Length: ");
+        write_number(out, response->body.len);
+        buffer_append(out, "\r\n", 2);
+    }
+    write_field(out, "Date: ", server_date(http1->server));
+    write_field(out, "Allow: ", response->allow);
+    write_field(out, "Accept-Encoding: ", response->accept_encoding);
+    write_field(out, "WWW-Authenticate: ", response->authenticate);
+    write_policy_fields(out, request);
+    if (response->retry_after_s > 0) {
+        buffer_append_text(out, "Retry-After: ");
+        write_number(out, response->retry_after_s);
+        buffer_append(out, "\r\n", 2);
+    }
+    write_head_end(http1, is_last);
     if (!request->head_only) {
         buffer_append_bytes(out, response->body);
     }
@@ -577,5 +610,109 @@ void http1_reply(struct http1 *http1, struct request *request, const struct resp
     }
     if (!http1->feeding && http1->wake) {
         http1->wake(http1->wake_arg);
+    }
+}
+
+static void wake(struct http1 *http1)
+{
+    if (!http1->feeding && http1->wake) {
+        http1->wake(http1->wake_arg);
+    }
+}
+
+// RFC 9112 6: chunks for who understands them, where the length is not known.
+static enum http1_framing framing_of(const struct http1 *http1, const struct request *request,
+                                     const struct response_head *head)
+{
+    if (request->head_only || head->status == 204 || head->status == 304) {
+        return HTTP1_NO_BODY;
+    }
+    if (head->length != UINT64_MAX) {
+        return HTTP1_LENGTH;
+    }
+    return http1->parser.http_minor == 0 ? HTTP1_UNTIL_END : HTTP1_CHUNKS;
+}
+
+void http1_reply_begin(struct http1 *http1, struct request *request,
+                       const struct response_head *head)
+{
+    CHECK(http1->request == request && http1->state == HTTP1_WAIT);
+    struct buffer *out = http1->out;
+    http1->framing = framing_of(http1, request, head);
+    http1->reply_left = http1->framing == HTTP1_LENGTH ? head->length : 0;
+    http1->is_last =
+        http1->is_close || http1->server->draining || http1->framing == HTTP1_UNTIL_END;
+    write_status(out, head->status);
+    for (size_t i = 0; i < head->field_count; i++) {
+        buffer_append_text(out, head->fields[i].name);
+        buffer_append(out, ": ", 2);
+        buffer_append_bytes(out, head->fields[i].value);
+        buffer_append(out, "\r\n", 2);
+    }
+    if (head->length != UINT64_MAX && head->status != 204) {
+        buffer_append_text(out, "Content-Length: ");
+        write_number(out, head->length);
+        buffer_append(out, "\r\n", 2);
+    } else if (http1->framing == HTTP1_CHUNKS) {
+        buffer_append_text(out, "Transfer-Encoding: chunked\r\n");
+    }
+    write_policy_fields(out, request);
+    write_head_end(http1, http1->is_last);
+    wake(http1);
+}
+
+size_t http1_reply_room(const struct http1 *http1)
+{
+    return http1->out->len < SERVER_OUT_HIGH ? SERVER_OUT_HIGH - http1->out->len : 0;
+}
+
+void http1_reply_data(struct http1 *http1, struct request *request, struct bytes part)
+{
+    CHECK(http1->request == request);
+    struct buffer *out = http1->out;
+    char size[20];
+    switch (http1->framing) {
+    case HTTP1_NO_BODY:
+        return;
+    case HTTP1_LENGTH:
+        part = bytes_slice(
+            part, 0, part.len < http1->reply_left ? part.len : (size_t)http1->reply_left);
+        http1->reply_left -= part.len;
+        buffer_append_bytes(out, part);
+        break;
+    case HTTP1_CHUNKS:
+        buffer_append(out, size, (size_t)snprintf(size, sizeof size, "%zx\r\n", part.len));
+        buffer_append_bytes(out, part);
+        buffer_append(out, "\r\n", 2);
+        break;
+    case HTTP1_UNTIL_END:
+        buffer_append_bytes(out, part);
+        break;
+    }
+    wake(http1);
+}
+
+void http1_reply_end(struct http1 *http1, struct request *request, bool is_whole)
+{
+    CHECK(http1->request == request && http1->state == HTTP1_WAIT);
+    is_whole = is_whole && http1->reply_left == 0;
+    if (http1->framing == HTTP1_CHUNKS && is_whole) {
+        buffer_append_text(http1->out, "0\r\n\r\n");
+    }
+    http1->request = NULL;
+    server_give_request(http1->server, request);
+    http1->state = http1->is_last || !is_whole ? HTTP1_CLOSED : HTTP1_IDLE;
+    wake(http1);
+}
+
+void http1_tell_room(struct http1 *http1)
+{
+    struct request *request = http1->request;
+    if (request && request->stage == REQUEST_PARTS && request->notify &&
+        http1_reply_room(http1) > 0) {
+        bool was_feeding = http1->feeding;
+        http1->feeding = true;  // the caller sends what comes
+        request->notify(request);
+        http1->feeding = was_feeding;
     }
 }

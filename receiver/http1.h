@@ -23,6 +23,7 @@ struct http1 {
     struct buffer *out;        // borrowed: replies are appended
     void (*wake)(void *arg);   // a reply was appended outside http1_feed
     void *wake_arg;
+    const struct listen_policy *policy;  // borrowed; set after http1_init; NULL: none
     enum http1_state state;
     struct request *request;   // being received or handled; NULL when idle or answered already
     llhttp_t parser;
@@ -40,6 +41,14 @@ struct http1 {
     bool is_chunked, is_close; // of the request in hand
     bool expects_continue;     // 100 has not been sent
     bool feeding;              // inside http1_feed
+    bool is_last;              // of a reply in parts: the connection ends with it
+    enum http1_framing {       // of the body of a reply in parts
+        HTTP1_NO_BODY,
+        HTTP1_LENGTH,
+        HTTP1_CHUNKS,
+        HTTP1_UNTIL_END,
+    } framing;
+    uint64_t reply_left;       // HTTP1_LENGTH: bytes still to be sent
     bool is_large;             // the last body was over 64 KiB: read heads in small portions
     const char *fault;         // why the head is refused
     int fault_status;
@@ -66,3 +75,11 @@ void http1_time_out(struct http1 *http1);
 uint64_t http1_deadline_ns(const struct http1 *http1);
 // request_reply's way in.
 void http1_reply(struct http1 *http1, struct request *request, const struct response *response);
+// The same in parts.
+void http1_reply_begin(struct http1 *http1, struct request *request,
+                       const struct response_head *head);
+size_t http1_reply_room(const struct http1 *http1);
+void http1_reply_data(struct http1 *http1, struct request *request, struct bytes part);
+void http1_reply_end(struct http1 *http1, struct request *request, bool is_whole);
+// Output has been sent: who answers in parts hears of it.
+void http1_tell_room(struct http1 *http1);

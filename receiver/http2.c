@@ -56,10 +56,13 @@ static void stream_unlink(struct http2 *http2, struct request *request)
 static void stream_let_go(struct http2 *http2, struct request *request)
 {
     stream_unlink(http2, request);
-    if (request->stage == REQUEST_HANDLED) {
-        request->http2 = NULL;
-    } else {
+    if (request->stage != REQUEST_HANDLED && request->stage != REQUEST_PARTS) {
         server_give_request(http2->server, request);
+        return;
+    }
+    request->http2 = NULL;
+    if (request->notify) {
+        request->notify(request);
     }
 }
 
@@ -415,6 +418,20 @@ enum result http2_flush(struct http2 *http2)
     return buffer_status(http2->out) == RESULT_OK ? RESULT_OK : RESULT_REJECT;
 }
 
+void http2_tell_room(struct http2 *http2)
+{
+    bool was_feeding = http2->feeding;
+    http2->feeding = true;  // the caller sends what comes
+    for (struct request *request = http2->streams, *next; request; request = next) {
+        next = request->next;
+        if (request->stage == REQUEST_PARTS && request->wants_room && request->notify) {
+            request->wants_room = false;
+            request->notify(request);
+        }
+    }
+    http2->feeding = was_feeding;
+}
+
 bool http2_is_idle(const struct http2 *http2)
 {
     return http2->stream_count == 0;
@@ -475,7 +492,9 @@ bool http2_sweep(struct http2 *http2, uint64_t now_ns)
         } else if (request->reply_ended && !request->body_ended && silence > RESET_AFTER_NS) {
             (void)nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, request->stream_id,
                                             NGHTTP2_NO_ERROR);
-        } else if (request->stage == REQUEST_REPLIED && !request->is_watch &&
+        } else if (request->stage == REQUEST_PARTS && request->reply.len == 0) {
+            continue;  // nothing waits for the client
+        } else if (request->stage >= REQUEST_PARTS && !request->is_watch &&
                    silence > config->write_timeout_ns) {
             (void)nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, request->stream_id,
                                             NGHTTP2_CANCEL);

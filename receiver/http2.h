@@ -13,6 +13,7 @@ struct http2 {
     struct buffer *out;        // borrowed: frames are appended
     void (*wake)(void *arg);   // a reply was submitted outside http2_feed
     void *wake_arg;
+    const struct listen_policy *policy;  // borrowed; set after http2_init; NULL: none
     nghttp2_session *session;
     struct request *streams;   // open ones, newest first
     unsigned stream_count;
@@ -35,6 +36,8 @@ void http2_fini(struct http2 *http2);
 enum result http2_feed(struct http2 *http2, struct bytes data) MUST_USE;
 // Appends pending frames to `out` until it holds SERVER_OUT_HIGH. RESULT_REJECT: close.
 enum result http2_flush(struct http2 *http2) MUST_USE;
+// Output has been sent: who answers in parts hears of it.
+void http2_tell_room(struct http2 *http2);
 bool http2_is_idle(const struct http2 *http2);  // no stream is open
 bool http2_is_done(const struct http2 *http2);  // nothing will be read or written any more
 // Drain, in two steps (RFC 9113 6.8): the notice, which still lets requests under way arrive, then,

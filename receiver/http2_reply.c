@@ -17,7 +17,7 @@
 
 #define MESSAGE_MAX    ((size_t)1024)
 #define DETAILS_MAX    ((size_t)4096)
-#define FIELDS_MAX     8
+#define FIELDS_MAX     (RESPONSE_FIELDS_MAX + REQUEST_FIELDS_MAX + 16)
 
 // Field with literal name and value: nghttp2 need not copy either.
 #define LITERAL_FIELD(field, text)                                                                 \
@@ -89,6 +89,12 @@ static ssize_t read_reply(nghttp2_session *session, int32_t stream_id, uint8_t *
     if (request->is_watch && !request->is_ending) {
         return take > 0 ? (ssize_t)take : NGHTTP2_ERR_DEFERRED;
     }
+    if (request->in_parts) {
+        buffer_reset(&request->reply);
+        request->reply_sent = 0;
+        request->wants_room = true;  // told when what is taken has been sent (http2_tell_room)
+        return take > 0 ? (ssize_t)take : NGHTTP2_ERR_DEFERRED;
+    }
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (request->protocol == REQUEST_GRPC) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -115,10 +121,16 @@ static int reply_http(struct http2 *http2, struct request *request, const struct
     snprintf(length, sizeof length, "%zu", response->body.len);
     fields_add_text(&fields, ":status", status);
     fields_add_text(&fields, "content-type", response->content_type);
-    fields_add_text(&fields, "content-length", length);
+    fields_add_text(&fields, "content-length", response->status == 204 ? NULL : length);
     fields_add_text(&fields, "date", server_date(http2->server));
     fields_add_text(&fields, "allow", response->allow);
     fields_add_text(&fields, "accept-encoding", response->accept_encoding);
+    fields_add_text(&fields, "www-authenticate", response->authenticate);
+    struct response_field extra[REQUEST_FIELDS_MAX];
+    size_t extra_count = request_policy_fields(request, extra);
+    for (size_t i = 0; i < extra_count; i++) {
+        fields_add(&fields, extra[i].name, extra[i].value.ptr, extra[i].value.len);
+    }
     if (response->retry_after_s > 0) {
         snprintf(retry, sizeof retry, "%u", response->retry_after_s);
         fields_add_text(&fields, "retry-after", retry);
@@ -188,4 +200,83 @@ void http2_reply(struct http2 *http2, struct request *request, const struct resp
     if (!http2->feeding && http2->wake) {
         http2->wake(http2->wake_arg);
     }
+}
+
+static void wake(struct http2 *http2)
+{
+    if (!http2->feeding && http2->wake) {
+        http2->wake(http2->wake_arg);
+    }
+}
+
+static void break_off(struct http2 *http2, const struct request *request)
+{
+    (void)nghttp2_submit_rst_stream(http2->session, NGHTTP2_FLAG_NONE, request->stream_id,
+                                    NGHTTP2_INTERNAL_ERROR);
+}
+
+void http2_reply_begin(struct http2 *http2, struct request *request,
+                       const struct response_head *head)
+{
+    char status[12], length[24];
+    struct fields fields = {.count = 0};
+    struct response_field extra[REQUEST_FIELDS_MAX];
+    bool has_body = !request->head_only && head->status != 204 && head->status != 304;
+    request->heard_ns = server_now_ns(http2->server);
+    request->parts_left = head->length;
+    request->in_parts = has_body;
+    snprintf(status, sizeof status, "%d", head->status);
+    snprintf(length, sizeof length, "%llu", (unsigned long long)head->length);
+    fields_add_text(&fields, ":status", status);
+    for (size_t i = 0; i < head->field_count; i++) {
+        fields_add(&fields, head->fields[i].name, head->fields[i].value.ptr,
+                   head->fields[i].value.len);
+    }
+    bool has_length = head->length != UINT64_MAX && head->status != 204;
+    fields_add_text(&fields, "content-length", has_length ? length : NULL);
+    size_t extra_count = request_policy_fields(request, extra);
+    for (size_t i = 0; i < extra_count; i++) {
+        fields_add(&fields, extra[i].name, extra[i].value.ptr, extra[i].value.len);
+    }
+    if (submit(http2, request, &fields, has_body) != 0) {
+        break_off(http2, request);
+    }
+    wake(http2);
+}
+
+size_t http2_reply_room(const struct request *request)
+{
+    return request->reply.len < SERVER_OUT_HIGH ? SERVER_OUT_HIGH - request->reply.len : 0;
+}
+
+void http2_reply_data(struct http2 *http2, struct request *request, struct bytes part)
+{
+    if (!request->in_parts) {
+        return;
+    }
+    if (request->parts_left != UINT64_MAX) {
+        size_t most = request->parts_left < part.len ? (size_t)request->parts_left : part.len;
+        part = bytes_slice(part, 0, most);
+        request->parts_left -= part.len;
+    }
+    if (request->reply.len == 0) {
+        request->heard_ns = server_now_ns(http2->server);  // the wait for the client begins
+    }
+    buffer_append_bytes(&request->reply, part);
+    (void)nghttp2_session_resume_data(http2->session, request->stream_id);
+    wake(http2);
+}
+
+void http2_reply_end(struct http2 *http2, struct request *request, bool is_whole)
+{
+    bool is_short = request->in_parts && request->parts_left != UINT64_MAX &&
+                    request->parts_left > 0;
+    slab_drop(http2->server->home, &request->body);
+    if (!is_whole || is_short || buffer_status(&request->reply) != RESULT_OK) {
+        break_off(http2, request);
+    } else if (request->in_parts) {
+        request->in_parts = false;
+        (void)nghttp2_session_resume_data(http2->session, request->stream_id);
+    }
+    wake(http2);
 }

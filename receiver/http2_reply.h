@@ -7,3 +7,9 @@
 
 // request_reply's way in: submits the response on the request's stream. Copies everything.
 void http2_reply(struct http2 *http2, struct request *request, const struct response *response);
+// The same in parts.
+void http2_reply_begin(struct http2 *http2, struct request *request,
+                       const struct response_head *head);
+size_t http2_reply_room(const struct request *request);
+void http2_reply_data(struct http2 *http2, struct request *request, struct bytes part);
+void http2_reply_end(struct http2 *http2, struct request *request, bool is_whole);

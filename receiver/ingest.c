@@ -35,9 +35,17 @@ struct ingest {
     struct ingest_worker workers[];
 };
 
+// By way of the journal, when it has to be durable first; the job is not ours afterwards.
 static void send_back(struct ingest_worker *worker, struct ingest_job *job)
 {
-    mailbox_post(job->reply_to, &job->node);
+    struct intake_call *call = &job->call;
+    if (call->result == RESULT_OK && call->reply.must_await) {
+        call->wait.reply_to = job->reply_to;
+        call->wait.reply = &job->node;
+        call->sink->await(call->sink, &call->wait);
+    } else {
+        mailbox_post(job->reply_to, &job->node);
+    }
     mailbox_release(&worker->jobs, 1);
 }
 

@@ -150,6 +150,8 @@ static void offer(struct intake_call *call, struct batch_home *home, struct slab
 {
     struct batch *batch =
         batch_seal(home, call->signal, body, packed, call->codec, call->received_ns);
+    batch->metadata = call->metadata;
+    call->metadata = NULL;
     struct batch *kept = batch;
     batch_hold(kept);  // its count is wanted when the sink has let go of it
     call->result = call->sink->offer(call->sink, &batch, &call->reply);
@@ -227,5 +229,6 @@ bool intake_run(struct intake *intake, struct intake_call *call, bool is_light)
     }
     slab_drop(intake->home, &body);
     slab_drop(intake->home, &call->body);
+    metadata_release(&call->metadata);
     return true;
 }

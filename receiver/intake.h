@@ -20,11 +20,13 @@ struct intake_call {
     size_t plain_max;            // ceiling of the inflated form and of the transcoded one
     struct sink *sink;           // borrowed
     uint64_t received_ns;
+    struct metadata *metadata;   // taken with the body; NULL: none
     struct slab body;            // taken, unless intake_run returns false
     // Set by intake_run.
     enum result result;
     uint32_t item_count;         // sound items of the request, as far as it was scanned
     struct offer_reply reply;    // message: why not, or what a partial success left out
+    struct commit_wait wait;     // with reply.must_await: the caller fills and awaits it
 };
 
 // `home` is borrowed, `account` too and may be NULL.

@@ -10,6 +10,7 @@
 #include "receiver/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -20,10 +21,13 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "receiver/address.h"
 #include "receiver/connection.h"
 #include "receiver/server_state.h"
+#include "receiver/takeover.h"
+#include "receiver/unix_socket.h"
 
 #define ACCEPTS_PER_TURN 64
 #define BACKLOG          511
@@ -34,6 +38,9 @@ struct listener {
     uint32_t magic;
     struct server *server;
     struct tls_server *tls;
+    const struct listen_policy *policy;
+    char *path;                // of a unix socket; NULL: none to be removed
+    struct file_stamp stamp;   // of what was made there
     struct loop_fd sockets[ADDRESSES_MAX];
     unsigned socket_count;
     uint16_t port;
@@ -134,8 +141,8 @@ static int open_socket(const struct address *address, const struct listen_config
         listen(fd, BACKLOG) != 0) {
         int error = errno;
         close(fd);
+        fd = error == EADDRINUSE && config->takes_over ? takeover_find(&address->storage) : -1;
         errno = error;
-        return -1;
     }
     return fd;
 }
@@ -186,13 +193,42 @@ static enum result add_socket(struct listener *listener, struct address *address
     return RESULT_OK;
 }
 
+// A unix socket of its own, or another server's to accept from as well.
+static enum result add_unix(struct listener *listener, const struct listen_config *config,
+                            char *why, size_t why_len)
+{
+    int fd = -1;
+    if (config->shared_fd > 0) {
+        fd = fcntl(config->shared_fd, F_DUPFD_CLOEXEC, 0);
+    } else if (unix_socket_open(config->endpoint, config->permissions, config->takes_over, &fd, why,
+                                why_len) == RESULT_OK) {
+        if (config->endpoint.ptr[0] != '@') {
+            listener->path = strndup((const char *)config->endpoint.ptr, config->endpoint.len);
+            CHECK(listener->path);
+            listener->stamp = file_stamp_of(listener->path);
+        }
+    } else {
+        return RESULT_FAIL;
+    }
+    struct loop_fd *socket = &listener->sockets[0];
+    *socket = (struct loop_fd){.fd = fd, .ready = on_readable, .arg = listener};
+    listener->socket_count = fd >= 0 ? 1 : 0;
+    if (fd < 0 || loop_watch(listener->server->loop, socket, EPOLLIN) != RESULT_OK) {
+        snprintf(why, why_len, "cannot watch a listening socket");
+        return RESULT_FAIL;
+    }
+    return RESULT_OK;
+}
+
 enum result listener_open(struct server *server, const struct listen_config *config,
                           struct listener **listener, char *why, size_t why_len)
 {
     struct address addresses[ADDRESSES_MAX];
-    unsigned count;
-    enum result result =
-        address_resolve(config->endpoint, config->family, addresses, &count, why, why_len);
+    unsigned count = 0;
+    enum result result = RESULT_OK;
+    if (!config->is_unix) {
+        result = address_resolve(config->endpoint, config->family, addresses, &count, why, why_len);
+    }
     if (result != RESULT_OK) {
         return result;
     }
@@ -201,6 +237,7 @@ enum result listener_open(struct server *server, const struct listen_config *con
     made->magic = LISTENER_MAGIC;
     made->server = server;
     made->tls = config->tls;
+    made->policy = config->policy;
     made->port = config->port;
     timer_init(&made->rearm, on_rearm, made);
     for (unsigned i = 0; i < count; i++) {
@@ -210,8 +247,19 @@ enum result listener_open(struct server *server, const struct listen_config *con
             return result;
         }
     }
+    if (config->is_unix && add_unix(made, config, why, why_len) != RESULT_OK) {
+        listener_close(&made);
+        return RESULT_FAIL;
+    }
     *listener = made;
     return RESULT_OK;
+}
+
+void listener_accept_rest(struct listener *listener)
+{
+    for (unsigned i = 0; !listener->is_disarmed && i < listener->socket_count; i++) {
+        on_readable(&listener->sockets[i], EPOLLIN);
+    }
 }
 
 void listener_close(struct listener **listener)
@@ -225,8 +273,20 @@ void listener_close(struct listener **listener)
         loop_unwatch(it->server->loop, &it->sockets[i]);
         close(it->sockets[i].fd);
     }
+    unix_socket_remove(it->path, &it->stamp);
+    free(it->path);
     free(it);
     *listener = NULL;
+}
+
+int listener_fd(const struct listener *listener)
+{
+    return listener->socket_count > 0 ? listener->sockets[0].fd : -1;
+}
+
+const struct listen_policy *listener_policy(const struct listener *listener)
+{
+    return listener->policy;
 }
 
 uint16_t listener_port(const struct listener *listener)

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The rows of the otlp receiver. A key that the Collector has and that means nothing here is a row
-// too, marked ignored: a pasted configuration starts, with a warning that says so. The exception is
-// `auth`: to take a key that should keep strangers out and let them in is worse than not to start.
-// Bounds stand in the rows. Start and reload only.
+// too, marked ignored: a pasted configuration starts, with a warning that says so. What should keep
+// strangers out and cannot be done is an error: to take such a key and let them in is worse than
+// not to start. Bounds stand in the rows. Start and reload only.
 #include "receiver/otlp_config.h"
 
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/tls_policy.h"
 #include "receiver/address.h"
+#include "receiver/unix_socket.h"
 
-static const char *const transports[] = {"tcp", "tcp4", "tcp6", NULL};
+static const char *const transports[] = {"tcp", "tcp4", "tcp6", "unix", NULL};
 static const char *const tls_versions[] = {"", "1.2", "1.3", NULL};
 
 #define IGNORED(type, name)                                                                        \
@@ -36,14 +38,20 @@ static const struct option tls_options[] = {
      .offset = offsetof(struct otlp_tls_config, min_version), .doc = "lowest TLS version; 1.2"},
     {.key = "max_version", .kind = OPTION_ENUM, .choices = tls_versions,
      .offset = offsetof(struct otlp_tls_config, max_version), .doc = "highest TLS version; 1.3"},
-    {.key = "reload_interval", .kind = OPTION_DURATION, .fallback = "0s", .max = 86400 * 366.0,
+    {.key = "reload_interval", .kind = OPTION_DURATION, .fallback = "1m", .max = 86400 * 366.0,
      .offset = offsetof(struct otlp_tls_config, reload_interval_ns), .unit = "s",
-     .doc = "how often certificate and key are read again; 0s is never"},
+     .doc = "how often the files are looked at, and taken again when they changed; 0s is never"},
+    {.key = "client_ca_file_reload", .kind = OPTION_BOOL, .fallback = "false",
+     .offset = offsetof(struct otlp_tls_config, client_ca_file_reload),
+     .doc = "look at the files every minute even if reload_interval is 0s"},
+    {.key = "cipher_suites", .kind = OPTION_TEXTS,
+     .offset = offsetof(struct otlp_tls_config, cipher_suites),
+     .doc = "suites of TLS 1.2 by their standard names; those of 1.3 are always on"},
+    {.key = "curve_preferences", .kind = OPTION_TEXTS,
+     .offset = offsetof(struct otlp_tls_config, curve_preferences),
+     .doc = "X25519, P256, P384, P521; OpenSSL's choice when absent"},
     IGNORED(struct otlp_tls_config, "ca_file"),
     IGNORED(struct otlp_tls_config, "ca_pem"),
-    IGNORED(struct otlp_tls_config, "client_ca_file_reload"),
-    IGNORED(struct otlp_tls_config, "cipher_suites"),
-    IGNORED(struct otlp_tls_config, "curve_preferences"),
     IGNORED(struct otlp_tls_config, "include_system_ca_certs_pool"),
     IGNORED(struct otlp_tls_config, "include_insecure_cipher_suites"),
     IGNORED(struct otlp_tls_config, "tpm"),
@@ -83,7 +91,8 @@ static const struct option grpc_options[] = {
      .offset = offsetof(struct otlp_grpc_config, endpoint), .flags = OPTION_F_NULLABLE,
      .doc = "host:port; every protocol is taken on it"},
     {.key = "transport", .kind = OPTION_ENUM, .fallback = "tcp", .choices = transports,
-     .offset = offsetof(struct otlp_grpc_config, transport), .doc = "address families"},
+     .offset = offsetof(struct otlp_grpc_config, transport),
+     .doc = "address families, or unix: the endpoint is the path of a socket"},
     {.key = "tls", .kind = OPTION_GROUP, .rows = tls_options,
      .offset = offsetof(struct otlp_grpc_config, tls),
      .present_offset = offsetof(struct otlp_grpc_config, has_tls), .doc = "TLS; absent is plain"},
@@ -97,9 +106,13 @@ static const struct option grpc_options[] = {
      .offset = offsetof(struct otlp_grpc_config, keepalive), .doc = "long-lived connections"},
     {.key = "include_metadata", .kind = OPTION_BOOL, .fallback = "false",
      .offset = offsetof(struct otlp_grpc_config, include_metadata),
-     .doc = "accepted; request metadata is not passed on"},
-    {.key = "auth", .kind = OPTION_NODE, .offset = offsetof(struct otlp_grpc_config, auth),
-     .doc = "refused: use tls.client_ca_file"},
+     .doc = "keep the headers that a headers_setter's from_context names, for the exporters"},
+    {.key = "auth", .kind = OPTION_GROUP, .rows = auth_options,
+     .offset = offsetof(struct otlp_grpc_config, auth),
+     .doc = "who may send to this endpoint, over any protocol"},
+    {.key = "socket_permissions", .kind = OPTION_TEXT, .fallback = "0600",
+     .offset = offsetof(struct otlp_grpc_config, socket_permissions),
+     .doc = "with transport unix: mode of the socket's file"},
     IGNORED(struct otlp_grpc_config, "read_buffer_size"),
     IGNORED(struct otlp_grpc_config, "write_buffer_size"),
     IGNORED(struct otlp_grpc_config, "middlewares"),
@@ -111,7 +124,8 @@ static const struct option http_options[] = {
      .offset = offsetof(struct otlp_http_config, endpoint), .flags = OPTION_F_NULLABLE,
      .doc = "host:port; every protocol is taken on it"},
     {.key = "transport", .kind = OPTION_ENUM, .fallback = "tcp", .choices = transports,
-     .offset = offsetof(struct otlp_http_config, transport), .doc = "address families"},
+     .offset = offsetof(struct otlp_http_config, transport),
+     .doc = "address families, or unix: the endpoint is the path of a socket"},
     {.key = "tls", .kind = OPTION_GROUP, .rows = tls_options,
      .offset = offsetof(struct otlp_http_config, tls),
      .present_offset = offsetof(struct otlp_http_config, has_tls), .doc = "TLS; absent is plain"},
@@ -141,10 +155,16 @@ static const struct option http_options[] = {
      .offset = offsetof(struct otlp_http_config, logs_url_path), .doc = "path of logs"},
     {.key = "include_metadata", .kind = OPTION_BOOL, .fallback = "false",
      .offset = offsetof(struct otlp_http_config, include_metadata),
-     .doc = "accepted; request metadata is not passed on"},
-    {.key = "auth", .kind = OPTION_NODE, .offset = offsetof(struct otlp_http_config, auth),
-     .doc = "refused: use tls.client_ca_file"},
-    IGNORED(struct otlp_http_config, "cors"),
+     .doc = "keep the headers that a headers_setter's from_context names, for the exporters"},
+    {.key = "auth", .kind = OPTION_GROUP, .rows = auth_options,
+     .offset = offsetof(struct otlp_http_config, auth),
+     .doc = "who may send to this endpoint, over any protocol"},
+    {.key = "socket_permissions", .kind = OPTION_TEXT, .fallback = "0600",
+     .offset = offsetof(struct otlp_http_config, socket_permissions),
+     .doc = "with transport unix: mode of the socket's file"},
+    {.key = "cors", .kind = OPTION_GROUP, .rows = cors_options,
+     .offset = offsetof(struct otlp_http_config, cors),
+     .doc = "which pages of browsers may send; off without allowed_origins"},
     IGNORED(struct otlp_http_config, "compression_algorithms"),
     IGNORED(struct otlp_http_config, "response_headers"),
     IGNORED(struct otlp_http_config, "middlewares"),
@@ -179,10 +199,42 @@ struct section {
     struct option_errors *errors;
 };
 
-static void check_endpoint(const struct section *section, struct bytes endpoint)
+bool otlp_config_permissions(struct bytes text, unsigned *permissions)
+{
+    unsigned mode = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '7' || i >= 4) {
+            return false;
+        }
+        mode = mode * 8 + (unsigned)(text.ptr[i] - '0');
+    }
+    *permissions = mode;
+    return text.len >= 3 && mode <= 0777;
+}
+
+static void check_endpoint(const struct section *section, int transport, struct bytes endpoint,
+                           struct bytes permissions)
 {
     struct bytes host;
     uint16_t port;
+    unsigned mode;
+    if (transport == OTLP_TRANSPORT_UNIX) {
+        bool is_path = unix_socket_path_is_valid(endpoint) &&
+                       (endpoint.ptr[0] == '/' || endpoint.ptr[0] == '@' ||
+                        endpoint.ptr[0] == '.');
+        if (!is_path) {
+            option_error(section->errors, section->path, section->node,
+                         "protocols::%s::endpoint: \"%.*s\" is not the path of a socket (at most "
+                         "%d bytes, beginning with / . or @)", section->name,
+                         BYTES_PRINTF(endpoint), UNIX_SOCKET_PATH_MAX);
+        }
+        if (!otlp_config_permissions(permissions, &mode)) {
+            option_error(section->errors, section->path, section->node,
+                         "protocols::%s::socket_permissions: \"%.*s\" is not a mode such as 0660",
+                         section->name, BYTES_PRINTF(permissions));
+        }
+        return;
+    }
     if (!address_split(endpoint, &host, &port)) {
         option_error(section->errors, section->path, section->node,
                      "protocols::%s::endpoint: \"%.*s\" is not host:port", section->name,
@@ -208,15 +260,8 @@ static void check_tls(const struct section *section, const struct otlp_tls_confi
         option_error(section->errors, section->path, section->node,
                      "protocols::%s::tls: min_version is above max_version", section->name);
     }
-}
-
-static void check_auth(const struct section *section, const struct config_node *auth)
-{
-    if (auth) {
-        option_error(section->errors, section->path, section->node,
-                     "protocols::%s::auth: authenticators do not exist here; use "
-                     "tls::client_ca_file", section->name);
-    }
+    tls_policy_validate(&tls->cipher_suites, &tls->curve_preferences, section->node, section->path,
+                        section->errors);
 }
 
 void otlp_config_validate(const void *config, const struct config_node *node, const char *path,
@@ -230,16 +275,16 @@ void otlp_config_validate(const void *config, const struct config_node *node, co
     }
     if (otlp->protocols.has_grpc) {
         struct section section = {"grpc", config_get(protocols, "grpc"), path, errors};
-        check_endpoint(&section, otlp->protocols.grpc.endpoint);
-        check_auth(&section, otlp->protocols.grpc.auth);
+        check_endpoint(&section, otlp->protocols.grpc.transport, otlp->protocols.grpc.endpoint,
+                       otlp->protocols.grpc.socket_permissions);
         if (otlp->protocols.grpc.has_tls) {
             check_tls(&section, &otlp->protocols.grpc.tls);
         }
     }
     if (otlp->protocols.has_http) {
         struct section section = {"http", config_get(protocols, "http"), path, errors};
-        check_endpoint(&section, otlp->protocols.http.endpoint);
-        check_auth(&section, otlp->protocols.http.auth);
+        check_endpoint(&section, otlp->protocols.http.transport, otlp->protocols.http.endpoint,
+                       otlp->protocols.http.socket_permissions);
         if (otlp->protocols.http.has_tls) {
             check_tls(&section, &otlp->protocols.http.tls);
         }

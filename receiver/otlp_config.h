@@ -3,9 +3,15 @@
 // config/configgrpc, confighttp, configtls) as structs and option rows. Start and reload only.
 #pragma once
 
-#include "base/option.h"
+#include "base/authenticator_config.h"
+#include "receiver/cors.h"
 
-enum otlp_transport { OTLP_TRANSPORT_TCP, OTLP_TRANSPORT_TCP4, OTLP_TRANSPORT_TCP6 };
+enum otlp_transport {
+    OTLP_TRANSPORT_TCP,
+    OTLP_TRANSPORT_TCP4,
+    OTLP_TRANSPORT_TCP6,
+    OTLP_TRANSPORT_UNIX,
+};
 enum otlp_tls_version { OTLP_TLS_DEFAULT, OTLP_TLS_12, OTLP_TLS_13 };
 
 struct otlp_tls_config {
@@ -14,6 +20,8 @@ struct otlp_tls_config {
     struct bytes client_ca_file;
     int min_version, max_version;     // enum otlp_tls_version
     int64_t reload_interval_ns;       // 0: never
+    bool client_ca_file_reload;       // the client CAs also when reload_interval is 0: each minute
+    struct option_texts cipher_suites, curve_preferences;
     const struct config_node *unused;
 };
 
@@ -36,7 +44,8 @@ struct otlp_grpc_config {
         const struct config_node *unused;
     } keepalive;
     bool include_metadata;
-    const struct config_node *auth;
+    struct auth_config auth;
+    struct bytes socket_permissions;  // octal
     const struct config_node *unused;
 };
 
@@ -49,9 +58,11 @@ struct otlp_http_config {
     int64_t read_timeout_ns, read_header_timeout_ns;  // 0: default
     int64_t write_timeout_ns, idle_timeout_ns;        // 0: default
     bool keep_alives_enabled;
+    struct cors_config cors;
     struct bytes traces_url_path, metrics_url_path, logs_url_path;
     bool include_metadata;
-    const struct config_node *auth;
+    struct auth_config auth;
+    struct bytes socket_permissions;  // octal
     const struct config_node *unused;
 };
 
@@ -67,3 +78,5 @@ extern const struct option otlp_options[];
 // What rows cannot say: at least one protocol, endpoints, certificates that come in pairs.
 void otlp_config_validate(const void *config, const struct config_node *node, const char *path,
                           struct option_errors *errors);
+// "0660" as a mode; false: not one.
+bool otlp_config_permissions(struct bytes text, unsigned *permissions);

@@ -24,8 +24,9 @@
 #include "base/metrics.h"
 #include "base/process.h"
 #include "proto/otlp_status.h"
+#include "receiver/policy.h"
 
-#define DONE_MAX         1024
+#define DONE_MAX         8192
 #define TURN_MAX         64
 #define TEXT_MAX         ((size_t)64 << 10)
 #define RETRY_AFTER_S    1
@@ -41,7 +42,7 @@ static const char *const trace_paths[] = {
     "/api/v1/private/otel/v1/traces",  // Opik
 };
 
-static const char *const grpc_paths[SIGNAL_COUNT] = {
+static const char *const grpc_paths[SIGNAL_OTLP_COUNT] = {
     [SIGNAL_TRACES] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     [SIGNAL_METRICS] = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     [SIGNAL_LOGS] = "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
@@ -53,12 +54,12 @@ static const char *const transport_names[TRANSPORT_COUNT] = {"grpc", "http"};
 enum { OUTCOME_PARTIAL = RESULT_COUNT, OUTCOME_LOOP, OUTCOME_COUNT };
 
 struct export_metrics {
-    struct metric *accepted[SIGNAL_COUNT][TRANSPORT_COUNT];
-    struct metric *refused[SIGNAL_COUNT][TRANSPORT_COUNT];
+    struct metric *accepted[SIGNAL_OTLP_COUNT][TRANSPORT_COUNT];
+    struct metric *refused[SIGNAL_OTLP_COUNT][TRANSPORT_COUNT];
     struct metric *requests[OUTCOME_COUNT][TRANSPORT_COUNT];
 };
 
-static const struct metric_family accepted_families[SIGNAL_COUNT] = {
+static const struct metric_family accepted_families[SIGNAL_OTLP_COUNT] = {
     [SIGNAL_TRACES] = {.name = "otelcol_receiver_accepted_spans",
                        .type = METRIC_COUNTER,
                        .help = "Spans that the pipeline took",
@@ -73,7 +74,7 @@ static const struct metric_family accepted_families[SIGNAL_COUNT] = {
                      .labels = {"receiver", "transport"}},
 };
 
-static const struct metric_family refused_families[SIGNAL_COUNT] = {
+static const struct metric_family refused_families[SIGNAL_OTLP_COUNT] = {
     [SIGNAL_TRACES] = {.name = "otelcol_receiver_refused_spans",
                        .type = METRIC_COUNTER,
                        .help = "Spans that could not be pushed into the pipeline",
@@ -107,7 +108,7 @@ struct export_metrics *export_metrics_new(const char *receiver_id)
     CHECK(metrics);
     for (int transport = 0; transport < TRANSPORT_COUNT; transport++) {
         const char *labels[3] = {receiver_id, transport_names[transport], NULL};
-        for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+        for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
             metrics->accepted[signal][transport] =
                 metric_series(&accepted_families[signal], labels);
             metrics->refused[signal][transport] = metric_series(&refused_families[signal], labels);
@@ -118,6 +119,17 @@ struct export_metrics *export_metrics_new(const char *receiver_id)
         }
     }
     return metrics;
+}
+
+static int transport_of(const struct request *request)
+{
+    return request->protocol == REQUEST_GRPC ? TRANSPORT_GRPC : TRANSPORT_HTTP;
+}
+
+void export_count_refused(struct export_metrics *metrics, const struct request *request,
+                          enum result result)
+{
+    metric_add(metrics->requests[result][transport_of(request)], 1);
 }
 
 void export_metrics_free(struct export_metrics **metrics)
@@ -138,11 +150,6 @@ static_assert(offsetof(struct export_call, job) == 0, "a job's node is its call"
 static struct export_call *call_of(struct request *request)
 {
     return (struct export_call *)(void *)request->scratch;
-}
-
-static int transport_of(const struct request *request)
-{
-    return request->protocol == REQUEST_GRPC ? TRANSPORT_GRPC : TRANSPORT_HTTP;
 }
 
 static enum otlp_form form_of(struct request *request)
@@ -202,6 +209,7 @@ static void reply_error(struct request *request, enum result result, int grpc_st
 
 static void reply_outcome(struct request *request)
 {
+    metadata_release(&call_of(request)->job.call.metadata);
     struct export_call *export_call = call_of(request);
     const struct intake_call *call = &export_call->job.call;
     struct export_metrics *metrics = export_call->target->door->metrics;
@@ -221,6 +229,35 @@ static void reply_outcome(struct request *request)
                                                   : result_grpc_status(call->result);
     reply_error(request, call->result, grpc_status, call->reply.message,
                 call->reply.retry_after_s);
+}
+
+// Answers now, or when the journal has what was taken.
+static void reply_when_durable(struct request *request)
+{
+    struct export_call *export_call = call_of(request);
+    struct intake_call *call = &export_call->job.call;
+    struct export_door *door = export_call->target->door;
+    if (call->result != RESULT_OK || !call->reply.must_await) {
+        reply_outcome(request);
+    } else if (mailbox_reserve(&door->done, 1)) {
+        call->wait.reply_to = &door->done;
+        call->wait.reply = &export_call->job.node;
+        call->sink->await(call->sink, &call->wait);
+    } else {
+        call->result = RESULT_SHED;
+        reply_outcome(request);
+    }
+}
+
+// What a worker or the journal has sent back.
+static void reply_returned(struct request *request)
+{
+    struct intake_call *call = &call_of(request)->job.call;
+    if (call->result == RESULT_OK && call->reply.must_await && call->wait.result != RESULT_OK) {
+        call->result = call->wait.result;
+        snprintf(call->reply.message, sizeof call->reply.message, "the journal cannot be written");
+    }
+    reply_outcome(request);
 }
 
 // The route cannot receive the body.
@@ -304,6 +341,23 @@ static bool admit(struct request *request)
     return true;
 }
 
+// Headers that travel with the telemetry; false: it has answered.
+static bool take_metadata(struct request *request)
+{
+    const struct listen_policy *policy = request_policy(request);
+    if (!policy || policy->metadata_key_count == 0) {
+        return true;
+    }
+    enum result result = policy_metadata(policy, request, &call_of(request)->job.call.metadata);
+    if (result != RESULT_OK) {
+        refuse(request, result == RESULT_TOO_LARGE ? RESULT_REJECT : result,
+               result == RESULT_TOO_LARGE
+                   ? "the headers to be passed on are larger than 4 KiB"
+                   : "a header to be passed on stands there twice or cannot be passed on");
+    }
+    return result == RESULT_OK;
+}
+
 static void handle(struct request *request)
 {
     struct export_call *export_call = call_of(request);
@@ -318,6 +372,9 @@ static void handle(struct request *request)
         }
         call->codec = request->message_is_packed ? call->codec : CODEC_NONE;
     }
+    if (!take_metadata(request)) {
+        return;
+    }
     call->signal = export_call->target->signal;
     call->sink = door->sinks[call->signal];
     call->plain_max = request->route->body_max;
@@ -325,7 +382,7 @@ static void handle(struct request *request)
     call->body = request->body;
     request->body = (struct slab){NULL, 0, 0};
     if (intake_run(door->intake, call, true)) {
-        reply_outcome(request);
+        reply_when_durable(request);
         return;
     }
     export_call->job.reply_to = &door->done;
@@ -333,6 +390,7 @@ static void handle(struct request *request)
     if (!ingest_submit(door->ingest, &export_call->job)) {
         request->body = call->body;  // dropped with the request
         call->body = (struct slab){NULL, 0, 0};
+        metadata_release(&call->metadata);
         refuse(request, RESULT_SHED, "too many large requests at once");
     }
 }
@@ -341,7 +399,7 @@ void export_door_init(struct export_door *door)
 {
     uint64_t id = process_instance_id();
     snprintf(door->hop_id, sizeof door->hop_id, "%016llx", (unsigned long long)id);
-    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+    for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
         door->targets[signal] = (struct export_target){door, (enum signal)signal};
     }
     mailbox_init(&door->done, DONE_MAX, door->wake, door->wake_arg);
@@ -356,7 +414,7 @@ void export_door_fini(struct export_door *door)
 size_t export_routes(struct export_door *door, struct http_route *routes)
 {
     size_t used = 0;
-    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+    for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
         struct http_route route = {.method = "POST",
                                    .handle = handle,
                                    .admit = admit,
@@ -392,7 +450,7 @@ bool export_turn(struct export_door *door)
         }
         mailbox_release(&door->done, 1);
         CHECK(call == call_of(call->request));
-        reply_outcome(call->request);
+        reply_returned(call->request);
     }
     return true;
 }

@@ -18,7 +18,7 @@ struct export_door {
     struct sink *const *sinks;           // by signal; NULL where no pipeline takes it
     struct export_metrics *metrics;      // shared by the doors of a receiver
     size_t grpc_bytes_max, http_bytes_max;
-    struct bytes http_paths[SIGNAL_COUNT];  // configured; NUL-terminated behind
+    struct bytes http_paths[SIGNAL_OTLP_COUNT];  // configured; NUL-terminated behind
     bool is_closing_each;                // HTTP/1.1: every reply ends its connection
     void (*wake)(void *arg);             // any thread: a worker has sent a job back
     void *wake_arg;
@@ -27,13 +27,16 @@ struct export_door {
     struct export_target {
         struct export_door *door;
         enum signal signal;
-    } targets[SIGNAL_COUNT];
+    } targets[SIGNAL_OTLP_COUNT];
     struct mailbox done;
     struct buffer text;                  // replies are written here first
 };
 
 // The series of one receiver, which live as long as the process. Any thread.
 struct export_metrics *export_metrics_new(const char *receiver_id);
+// Counts a request that the listener's policy did not let in. Any I/O thread.
+void export_count_refused(struct export_metrics *metrics, const struct request *request,
+                          enum result result);
 void export_metrics_free(struct export_metrics **metrics);
 
 void export_door_init(struct export_door *door);

@@ -26,10 +26,13 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "base/thread.h"
+#include "base/tls_policy.h"
 #include "receiver/health.h"
 #include "receiver/otlp_config.h"
 #include "receiver/otlp_export.h"
+#include "receiver/policy.h"
 #include "receiver/receivers.h"
+#include "receiver/relay.h"
 #include "receiver/server.h"
 
 #define THREADS_MAX     4
@@ -49,9 +52,11 @@ struct io_thread {
     struct server *server;
     struct batch_home *home;
     struct export_door door;
-    struct http_route routes[EXPORT_ROUTES_MAX + HEALTH_ROUTES];
+    struct http_route routes[EXPORT_ROUTES_MAX + HEALTH_ROUTES + 1];
+    struct relay_door relay_door;  // with a relay
     struct tls_server *tls[LISTEN_COUNT];
     struct timer reload[LISTEN_COUNT];
+    struct log_episode reload_episode[LISTEN_COUNT];
     bool is_draining;
     struct thread thread;
 };
@@ -59,16 +64,24 @@ struct io_thread {
 struct receiver {
     char id[64];
     const struct otlp_config *config;      // borrowed until free
-    struct sink *sinks[SIGNAL_COUNT];
+    struct sink *sinks[SIGNAL_OTLP_COUNT];
     struct ingest *ingest;
+    struct relay *relay;                   // NULL: nothing is passed on
     struct export_metrics *metrics;
     struct metric *connections;
-    char paths[SIGNAL_COUNT][PATH_MAX_BYTES];
+    char paths[SIGNAL_OTLP_COUNT][PATH_MAX_BYTES];
     uint16_t ports[LISTEN_COUNT];
+    struct authenticator *authenticators[LISTEN_COUNT];  // references
+    struct cors cors;                      // of the HTTP endpoint
+    struct bytes metadata_keys[METADATA_PAIRS_MAX];
+    struct listen_policy policies[LISTEN_COUNT];
+    struct buffer ciphers[LISTEN_COUNT], groups[LISTEN_COUNT];  // OpenSSL's lists
+    struct metric *reloads[2];             // of certificates: failed, ok
     int drained_fd;                        // eventfd: an I/O thread has drained
     atomic_uint undrained_count;
     atomic_bool drain_asked;
     uint64_t drain_deadline_ns;            // written before drain_asked
+    bool takes_over;                       // of unix sockets, on reload
     unsigned thread_count;
     struct io_thread threads[THREADS_MAX];
 };
@@ -78,6 +91,12 @@ static const struct metric_family connections_family = {
     .type = METRIC_GAUGE,
     .help = "Connections that are open now",
     .labels = {"receiver"}};
+
+static const struct metric_family reload_family = {
+    .name = "sidejudge_tls_reloads_total",
+    .type = METRIC_COUNTER,
+    .help = "Certificates, keys and authorities that were read again after a change, by outcome",
+    .labels = {"component", "outcome"}};
 
 static double read_connections(void *arg)
 {
@@ -104,6 +123,7 @@ static bool on_turn(void *arg, uint64_t now_ns)
     CHECK(thread->magic == IO_MAGIC);
     struct receiver *receiver = thread->receiver;
     bool has_more = export_turn(&thread->door);
+    has_more |= receiver->relay && relay_turn(&thread->relay_door);
     if (!thread->is_draining &&
         atomic_load_explicit(&receiver->drain_asked, memory_order_acquire)) {
         thread->is_draining = true;
@@ -125,18 +145,36 @@ static const struct otlp_tls_config *tls_of(const struct otlp_config *config, in
     return config->protocols.http.has_tls ? &config->protocols.http.tls : NULL;
 }
 
+// How often the files are looked at; 0: never.
+static uint64_t reload_interval(const struct otlp_tls_config *tls)
+{
+    if (tls->reload_interval_ns == 0 && tls->client_ca_file_reload) {
+        return 60 * NS_PER_S;
+    }
+    return (uint64_t)tls->reload_interval_ns;
+}
+
 static void on_reload(struct timer *timer, void *arg, uint64_t now_ns)
 {
     struct io_thread *thread = arg;
     CHECK(thread->magic == IO_MAGIC);
     int which = timer == &thread->reload[LISTEN_GRPC] ? LISTEN_GRPC : LISTEN_HTTP;
-    const struct otlp_tls_config *tls = tls_of(thread->receiver->config, which);
-    char why[256];
-    if (tls_server_reload(thread->tls[which], why, sizeof why) != RESULT_OK) {
-        log_line(LOG_ERROR, "receiver", "cannot read the TLS certificate again; the old one stays",
-                 LOG_TEXT("receiver", thread->receiver->id), LOG_TEXT("error", why));
+    struct receiver *receiver = thread->receiver;
+    if (tls_server_is_stale(thread->tls[which])) {
+        char why[256];
+        bool is_good = tls_server_reload(thread->tls[which], why, sizeof why) == RESULT_OK;
+        metric_add(receiver->reloads[is_good], 1);
+        if (is_good) {
+            log_line(LOG_INFO, "receiver", "new TLS certificate for new connections",
+                     LOG_TEXT("receiver", receiver->id));
+        } else if (log_episode_opens(&thread->reload_episode[which], now_ns, 600 * NS_PER_S)) {
+            log_line(LOG_ERROR, "receiver",
+                     "cannot read the TLS certificate again; the old one stays",
+                     LOG_TEXT("receiver", receiver->id), LOG_TEXT("error", why));
+        }
     }
-    loop_set_timer(thread->loop, timer, now_ns + (uint64_t)tls->reload_interval_ns);
+    loop_set_timer(thread->loop, timer,
+                   now_ns + reload_interval(tls_of(receiver->config, which)));
 }
 
 static enum result open_tls(struct io_thread *thread, int which, char *why, size_t why_len)
@@ -151,12 +189,14 @@ static enum result open_tls(struct io_thread *thread, int which, char *why, size
                                        .key_pem = tls->key_pem,
                                        .client_ca_file = tls->client_ca_file,
                                        .is_min_13 = tls->min_version == OTLP_TLS_13,
-                                       .is_max_12 = tls->max_version == OTLP_TLS_12};
+                                       .is_max_12 = tls->max_version == OTLP_TLS_12,
+                                       .ciphers = buffer_text(&thread->receiver->ciphers[which]),
+                                       .groups = buffer_text(&thread->receiver->groups[which])};
     enum result result = tls_server_new(&config, &thread->tls[which], why, why_len);
-    if (result == RESULT_OK && tls->reload_interval_ns > 0) {
+    if (result == RESULT_OK && reload_interval(tls) > 0) {
         timer_init(&thread->reload[which], on_reload, thread);
         loop_set_timer(thread->loop, &thread->reload[which],
-                       loop_now_ns(thread->loop) + (uint64_t)tls->reload_interval_ns);
+                       loop_now_ns(thread->loop) + reload_interval(tls));
     }
     return result;
 }
@@ -166,6 +206,12 @@ static int family_of(int transport)
     return transport == OTLP_TRANSPORT_TCP4   ? AF_INET
            : transport == OTLP_TRANSPORT_TCP6 ? AF_INET6
                                               : AF_UNSPEC;
+}
+
+// The order of open_listener's calls.
+static unsigned listener_index(const struct otlp_config *config, int which)
+{
+    return which == LISTEN_HTTP && config->protocols.has_grpc ? 1 : 0;
 }
 
 static enum result open_listener(struct io_thread *thread, int which, char *why, size_t why_len)
@@ -187,11 +233,23 @@ static enum result open_listener(struct io_thread *thread, int which, char *why,
         .family = family_of(is_grpc ? config->protocols.grpc.transport
                                     : config->protocols.http.transport),
         .reuse_port = receiver->thread_count > 1,
-        .tls = thread->tls[which]};
+        .takes_over = receiver->takes_over,
+        .tls = thread->tls[which],
+        .policy = &receiver->policies[which]};
+    int transport =
+        is_grpc ? config->protocols.grpc.transport : config->protocols.http.transport;
+    if (transport == OTLP_TRANSPORT_UNIX) {
+        listen.is_unix = true;
+        (void)otlp_config_permissions(is_grpc ? config->protocols.grpc.socket_permissions
+                                              : config->protocols.http.socket_permissions,
+                                      &listen.permissions);
+        listen.takes_over = receiver->takes_over;
+        listen.shared_fd = is_first ? 0 : server_listen_fd(receiver->threads[0].server,
+                                                           listener_index(config, which));
+    }
     result = server_listen(thread->server, &listen, why, why_len);
     if (result == RESULT_OK && is_first) {
-        unsigned index = !is_grpc && config->protocols.has_grpc ? 1 : 0;
-        receiver->ports[which] = server_port(thread->server, index);
+        receiver->ports[which] = server_port(thread->server, listener_index(config, which));
         log_line(LOG_INFO, "receiver", "listening for OTLP over gRPC and HTTP",
                  LOG_TEXT("receiver", receiver->id), LOG_BYTES("endpoint", listen.endpoint),
                  LOG_INT("port", receiver->ports[which]),
@@ -246,7 +304,7 @@ static void open_door(struct io_thread *thread, struct account *account)
             config->protocols.has_http && !config->protocols.http.keep_alives_enabled,
         .wake = loop_wake,
         .wake_arg = thread->loop};
-    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+    for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
         thread->door.http_paths[signal] = bytes_from_text(receiver->paths[signal]);
     }
     export_door_init(&thread->door);
@@ -272,7 +330,12 @@ static enum result open_thread(struct io_thread *thread, const struct component_
     thread->server = server_new(thread->loop, &config);
     size_t routes = export_routes(&thread->door, thread->routes);
     health_routes(thread->routes + routes);
-    server_route(thread->server, thread->routes, routes + HEALTH_ROUTES);
+    routes += HEALTH_ROUTES;
+    if (receiver->relay) {
+        relay_door_init(&thread->relay_door, receiver->relay, loop_wake, thread->loop);
+        thread->routes[routes++] = relay_route(&thread->relay_door, thread->door.http_bytes_max);
+    }
+    server_route(thread->server, thread->routes, routes);
     enum result result = open_listener(thread, LISTEN_GRPC, why, why_len);
     return result == RESULT_OK ? open_listener(thread, LISTEN_HTTP, why, why_len) : result;
 }
@@ -283,6 +346,7 @@ static void close_thread(struct io_thread *thread)
         return;
     }
     (void)export_turn(&thread->door);
+    relay_door_close(&thread->relay_door);
     server_free(&thread->server);
     intake_free(&thread->door.intake);
     export_door_fini(&thread->door);
@@ -294,6 +358,62 @@ static void close_thread(struct io_thread *thread)
     thread->loop = NULL;
 }
 
+static void policies_fini(struct receiver *receiver)
+{
+    for (int i = 0; i < LISTEN_COUNT; i++) {
+        authenticator_release(&receiver->authenticators[i]);
+        buffer_fini(&receiver->ciphers[i]);
+        buffer_fini(&receiver->groups[i]);
+    }
+}
+
+static void on_refused(void *arg, const struct request *request, enum result result)
+{
+    export_count_refused(((struct receiver *)arg)->metrics, request, result);
+}
+
+static void names_init(struct receiver *receiver, int which)
+{
+    struct bytes unknown;
+    const struct otlp_tls_config *tls = tls_of(receiver->config, which);
+    buffer_init(&receiver->ciphers[which], 1 << 16);
+    buffer_init(&receiver->groups[which], 1 << 16);
+    if (tls) {  // what is not known was refused by validation
+        (void)!tls_policy_ciphers(&tls->cipher_suites, &receiver->ciphers[which], &unknown);
+        (void)!tls_policy_groups(&tls->curve_preferences, &receiver->groups[which], &unknown);
+    }
+}
+
+// Who may come in by each endpoint, and what is kept of the requests' heads.
+static enum result policies_init(struct receiver *receiver, const struct component_env *env,
+                                 char *why, size_t why_len)
+{
+    const struct otlp_grpc_config *grpc = &receiver->config->protocols.grpc;
+    const struct otlp_http_config *http = &receiver->config->protocols.http;
+    const struct auth_config *auth[LISTEN_COUNT] = {&grpc->auth, &http->auth};
+    bool has_cors = cors_init(&receiver->cors, &http->cors);
+    size_t keys = authenticator_context_keys(env->authenticators, receiver->metadata_keys);
+    enum result result = RESULT_OK;
+    for (int i = 0; i < LISTEN_COUNT; i++) {
+        names_init(receiver, i);
+        if (result == RESULT_OK) {
+            result = authenticator_bind(env->authenticators, auth[i], AUTHENTICATOR_SERVER,
+                                        &receiver->authenticators[i], why, why_len);
+        }
+        bool keeps = i == LISTEN_GRPC ? grpc->include_metadata : http->include_metadata;
+        receiver->policies[i] =
+            (struct listen_policy){.authenticator = receiver->authenticators[i],
+                                   .cors = i == LISTEN_HTTP && has_cors ? &receiver->cors : NULL,
+                                   .metadata_keys = receiver->metadata_keys,
+                                   .metadata_key_count = keeps ? keys : 0,
+                                   .refused = on_refused,
+                                   .arg = receiver};
+    }
+    receiver->reloads[0] = metric_series(&reload_family, (const char *const[]){env->id, "failed"});
+    receiver->reloads[1] = metric_series(&reload_family, (const char *const[]){env->id, "ok"});
+    return result;
+}
+
 static void otlp_free(struct receiver **receiver_ptr)
 {
     struct receiver *receiver = *receiver_ptr;
@@ -302,7 +422,7 @@ static void otlp_free(struct receiver **receiver_ptr)
     }
     *receiver_ptr = NULL;
     if (receiver->connections) {
-        metric_read_by(receiver->connections, NULL, NULL);
+        metric_read_by(receiver->connections, NULL, receiver);
         metric_set(receiver->connections, 0);
     }
     for (unsigned i = 0; i < receiver->thread_count; i++) {
@@ -312,10 +432,13 @@ static void otlp_free(struct receiver **receiver_ptr)
         }
     }
     ingest_stop(&receiver->ingest);
+    relay_stop(receiver->relay);
     for (unsigned i = 0; i < receiver->thread_count; i++) {
         close_thread(&receiver->threads[i]);
     }
+    relay_free(&receiver->relay);
     export_metrics_free(&receiver->metrics);
+    policies_fini(receiver);
     if (receiver->drained_fd >= 0) {
         close(receiver->drained_fd);
     }
@@ -362,6 +485,14 @@ static enum result prepare(struct receiver *receiver, const struct component_env
         snprintf(why, why_len, "cannot start ingest workers");
         return RESULT_FAIL;
     }
+    if (env->relay && receiver->config->protocols.has_http) {
+        const struct relay_config relay = {.target = env->relay,
+                                           .receiver_id = receiver->id,
+                                           .sink = receiver->sinks[SIGNAL_TRACES]};
+        if (relay_start(&relay, &receiver->relay, why, why_len) != RESULT_OK) {
+            return RESULT_FAIL;
+        }
+    }
     unsigned threads = processor_count / 4 + 1;
     receiver->thread_count = threads < THREADS_MAX ? threads : THREADS_MAX;
     return RESULT_OK;
@@ -391,17 +522,21 @@ static enum result start_threads(struct receiver *receiver, const struct compone
 }
 
 static enum result otlp_start(const struct component_env *env, const void *config,
-                              struct sink *const sinks[SIGNAL_COUNT], struct receiver **receiver,
-                              char *why, size_t why_len)
+                              struct sink *const sinks[SIGNAL_OTLP_COUNT],
+                              struct receiver **receiver, char *why, size_t why_len)
 {
     struct receiver *made = aligned_alloc(64, (sizeof *made + 63) / 64 * 64);
     CHECK(made);
     memset(made, 0, sizeof *made);
     snprintf(made->id, sizeof made->id, "%s", env->id);
     made->config = config;
+    made->takes_over = env->takes_over;
     made->drained_fd = -1;
     memcpy(made->sinks, sinks, sizeof made->sinks);
-    enum result result = prepare(made, env, why, why_len);
+    enum result result = policies_init(made, env, why, why_len);
+    if (result == RESULT_OK) {
+        result = prepare(made, env, why, why_len);
+    }
     if (result == RESULT_OK) {
         result = start_threads(made, env, why, why_len);
     }

@@ -9,12 +9,14 @@
 // route's body_max. One thread.
 #include "receiver/request.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "receiver/http1.h"
 #include "receiver/http2_reply.h"
+#include "receiver/policy.h"
 #include "receiver/server_state.h"
 
 #define BODY_STEP_BYTES ((size_t)1 << 20)  // a declared length is believed this far ahead
@@ -115,7 +117,8 @@ bool request_set_target(struct request *request, struct bytes target)
         bytes_start_with(target, BYTES_LITERAL("https://"))) {
         size_t authority = bytes_find(target, BYTES_LITERAL("//"), 0) + 2;
         size_t slash = bytes_find(target, BYTES_LITERAL("/"), authority);
-        if (slash == SIZE_MAX || slash == authority) {
+        size_t at = bytes_find(target, BYTES_LITERAL("@"), authority);  // RFC 9110 4.2.4
+        if (slash == SIZE_MAX || slash == authority || at < slash) {
             return false;
         }
         target = bytes_slice(target, slash, SIZE_MAX);
@@ -171,10 +174,60 @@ enum result request_grow(struct request *request, size_t need, uint64_t want)
     return slab_grow(request->server->home, &request->body, step < need ? need : step);
 }
 
+bool request_is_alone(const struct request *request)
+{
+    return !request->http1 && !request->http2;
+}
+
+void request_reply_begin(struct request *request, const struct response_head *head)
+{
+    CHECK(request->magic == REQUEST_MAGIC && request->stage == REQUEST_HANDLED);
+    CHECK(head->field_count <= RESPONSE_FIELDS_MAX && request->protocol != REQUEST_GRPC);
+    request->stage = REQUEST_PARTS;
+    if (request->http1) {
+        http1_reply_begin(request->http1, request, head);
+    } else if (request->http2) {
+        http2_reply_begin(request->http2, request, head);
+    }
+}
+
+size_t request_reply_room(const struct request *request)
+{
+    CHECK(request->magic == REQUEST_MAGIC && request->stage == REQUEST_PARTS);
+    return request->http1   ? http1_reply_room(request->http1)
+           : request->http2 ? http2_reply_room(request)
+                            : SIZE_MAX;
+}
+
+void request_reply_data(struct request *request, struct bytes part)
+{
+    CHECK(request->magic == REQUEST_MAGIC && request->stage == REQUEST_PARTS);
+    if (request->http1 && part.len > 0) {
+        http1_reply_data(request->http1, request, part);
+    } else if (request->http2 && part.len > 0) {
+        http2_reply_data(request->http2, request, part);
+    }
+}
+
+void request_reply_end(struct request *request, bool is_whole)
+{
+    CHECK(request->magic == REQUEST_MAGIC && request->stage == REQUEST_PARTS);
+    request->stage = REQUEST_REPLIED;
+    request->notify = NULL;
+    if (request->http1) {
+        http1_reply_end(request->http1, request, is_whole);
+    } else if (request->http2) {
+        http2_reply_end(request->http2, request, is_whole);
+    } else {
+        server_give_request(request->server, request);
+    }
+}
+
 void request_reply(struct request *request, const struct response *response)
 {
     CHECK(request->magic == REQUEST_MAGIC);
-    CHECK(request->stage != REQUEST_REPLIED);
+    CHECK(request->stage < REQUEST_PARTS);
+    request->notify = NULL;
     request->stage = REQUEST_REPLIED;
     if (request->http1) {
         http1_reply(request->http1, request, response);
@@ -183,6 +236,20 @@ void request_reply(struct request *request, const struct response *response)
     } else {
         server_give_request(request->server, request);  // the client has gone
     }
+}
+
+const struct listen_policy *request_policy(const struct request *request)
+{
+    return request->http1 ? request->http1->policy : request->http2 ? request->http2->policy : NULL;
+}
+
+static_assert(REQUEST_FIELDS_MAX >= CORS_FIELDS_MAX, "what a policy adds has room");
+
+size_t request_policy_fields(const struct request *request,
+                             struct response_field fields[REQUEST_FIELDS_MAX])
+{
+    const struct listen_policy *policy = request_policy(request);
+    return policy && policy->cors ? cors_fields(policy->cors, request, fields) : 0;
 }
 
 void request_reply_text(struct request *request, int status, int grpc_status, const char *text)
@@ -211,20 +278,37 @@ const char *http_reason(int status)
         const char *reason;
     } rows[] = {
         {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {207, "Multi-Status"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {413, "Content Too Large"},
         {415, "Unsupported Media Type"},
         {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {501, "Unsupported"},
+        {502, "Bad Gateway"},
         {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
+        {508, "Loop Detected"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].status == status) {

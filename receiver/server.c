@@ -18,6 +18,7 @@
 #include "receiver/connection.h"
 #include "receiver/http2.h"
 #include "receiver/listener.h"
+#include "receiver/policy.h"
 #include "receiver/server_state.h"
 
 #define SERVER_MAGIC      MAGIC('S', 'R', 'V', 'R')
@@ -221,6 +222,10 @@ bool server_admit(struct server *server, struct request *request)
     request->stage = REQUEST_BODY;
     request->received_ns = server_now_ns(server);
     request->route = route_find(server->routes, server->route_count, request, &allow);
+    const struct listen_policy *policy = request_policy(request);
+    if (policy && !policy_admit(policy, request, request->route)) {
+        return false;
+    }
     if (request->route) {
         return !request->route->admit || request->route->admit(request);
     }
@@ -314,6 +319,12 @@ enum result server_listen(struct server *server, const struct listen_config *con
     return result;
 }
 
+int server_listen_fd(const struct server *server, unsigned index)
+{
+    CHECK(index < server->listener_count);
+    return listener_fd(server->listeners[index]);
+}
+
 uint16_t server_port(const struct server *server, unsigned index)
 {
     CHECK(index < server->listener_count);
@@ -331,6 +342,9 @@ static void close_listeners(struct server *server)
 void server_drain(struct server *server, uint64_t deadline_ns, void (*done)(void *arg), void *arg)
 {
     CHECK(!server->draining);
+    for (unsigned i = 0; i < server->listener_count; i++) {
+        listener_accept_rest(server->listeners[i]);
+    }
     server->draining = true;
     server->drain_deadline_ns = deadline_ns;
     server->drained = done;

@@ -38,6 +38,12 @@ struct listen_config {
     int family;                        // AF_UNSPEC, AF_INET, AF_INET6
     bool reuse_port;                   // SO_REUSEPORT: several servers share the endpoint
     struct tls_server *tls;            // borrowed; NULL: plain text
+    const struct listen_policy *policy;  // borrowed; NULL: everybody may (receiver/policy.h)
+    bool is_unix;                      // the endpoint is the path of a socket, "@" first: abstract
+    unsigned permissions;              // of a unix socket: 0600
+    bool takes_over;                   // an address that this process listens on is shared with
+                                       // the other listener; a live unix socket is replaced
+    int shared_fd;                     // > 0: a listening socket to accept from as well
 };
 
 struct server_counts {                 // since the start; connections: now
@@ -55,6 +61,8 @@ enum result server_listen(struct server *server, const struct listen_config *con
                           size_t why_len) MUST_USE;
 // The port of the index-th server_listen, which is the kernel's choice when the endpoint said 0.
 uint16_t server_port(const struct server *server, unsigned index);
+// The (first) socket of the index-th server_listen, for shared_fd of another server's.
+int server_listen_fd(const struct server *server, unsigned index);
 // Stops accepting, tells HTTP/2 peers to go (GOAWAY twice, RFC 9113 6.8), ends idle connections,
 // answers what is in hand with `Connection: close`; calls `done` when the last connection is
 // gone. What is left at the deadline is cut.

@@ -20,11 +20,13 @@
 #include "base/check.h"
 #include "base/file.h"
 
+#define TLS_FILES     3
 #define PEM_BYTES_MAX ((size_t)1 << 20)
 
 struct tls_server {
     struct tls_server_config config;
     SSL_CTX *context;
+    struct file_stamp stamps[TLS_FILES];  // of cert_file, key_file, client_ca_file
 };
 
 struct tls_stream {
@@ -151,6 +153,13 @@ static enum result make_context(const struct tls_server_config *config, SSL_CTX 
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_id_context(context, session_name, sizeof session_name - 1);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    if ((config->ciphers && config->ciphers[0] &&
+         SSL_CTX_set_cipher_list(context, config->ciphers) != 1) ||
+        (config->groups && config->groups[0] &&
+         SSL_CTX_set1_groups_list(context, config->groups) != 1)) {
+        SSL_CTX_free(context);
+        return fail(why, why_len, "cannot use cipher_suites or curve_preferences", BYTES_NONE);
+    }
     enum result result = load_pair(context, config, why, why_len);
     if (result == RESULT_OK && config->client_ca_file.len > 0) {
         result = require_clients(context, config->client_ca_file, why, why_len);
@@ -163,12 +172,35 @@ static enum result make_context(const struct tls_server_config *config, SSL_CTX 
     return RESULT_OK;
 }
 
+static void take_stamps(const struct tls_server_config *config, struct file_stamp stamps[TLS_FILES])
+{
+    const struct bytes files[TLS_FILES] = {config->cert_file, config->key_file,
+                                           config->client_ca_file};
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        stamps[i] = files[i].len > 0 ? file_stamp_of((const char *)files[i].ptr)
+                                     : (struct file_stamp){.exists = false};
+    }
+}
+
+bool tls_server_is_stale(const struct tls_server *tls)
+{
+    struct file_stamp now[TLS_FILES];
+    take_stamps(&tls->config, now);
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        if (!file_stamp_equal(&now[i], &tls->stamps[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum result tls_server_new(const struct tls_server_config *config, struct tls_server **tls,
                            char *why, size_t why_len)
 {
     struct tls_server *made = calloc(1, sizeof *made);
     CHECK(made);
     made->config = *config;
+    take_stamps(config, made->stamps);
     enum result result = make_context(config, &made->context, why, why_len);
     if (result != RESULT_OK) {
         free(made);
@@ -181,8 +213,11 @@ enum result tls_server_new(const struct tls_server_config *config, struct tls_se
 enum result tls_server_reload(struct tls_server *tls, char *why, size_t why_len)
 {
     SSL_CTX *context;
+    struct file_stamp stamps[TLS_FILES];
+    take_stamps(&tls->config, stamps);  // first: a change in between is seen next time
     enum result result = make_context(&tls->config, &context, why, why_len);
     if (result == RESULT_OK) {
+        memcpy(tls->stamps, stamps, sizeof stamps);
         SSL_CTX_free(tls->context);  // open connections hold a reference of their own
         tls->context = context;
     }

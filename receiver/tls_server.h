@@ -15,6 +15,7 @@ struct tls_server_config {      // texts NUL-terminated behind, borrowed for the
     struct bytes client_ca_file;       // not empty: clients must show a certificate from it
     bool is_min_13;                    // refuse TLS 1.2
     bool is_max_12;                    // refuse TLS 1.3
+    const char *ciphers, *groups;      // OpenSSL's lists; NULL or empty: its defaults
 };
 
 struct tls_server;
@@ -23,7 +24,10 @@ struct tls_stream;
 // RESULT_FAIL with a sentence.
 enum result tls_server_new(const struct tls_server_config *config, struct tls_server **tls,
                            char *why, size_t why_len) MUST_USE;
-// Reads certificate and key again; on RESULT_FAIL the old ones stay.
+// Whether a file of the configuration was replaced or rewritten since it was last read.
+bool tls_server_is_stale(const struct tls_server *tls);
+// Reads certificate, key and client CAs again; on RESULT_FAIL the old ones stay, and it is still
+// stale. Sessions of before are not resumed: a client that is no longer trusted must show itself.
 enum result tls_server_reload(struct tls_server *tls, char *why, size_t why_len) MUST_USE;
 void tls_server_free(struct tls_server **tls);
 

@@ -120,6 +120,9 @@ int command_components(struct arguments *arguments)
     print_kind("processors", (const void *const *)processors);
     print_kind("exporters", (const void *const *)exporters);
     printf("extensions:\n    - name: health_check\n    - name: evaluation_api\n");
+    for (const struct authenticator_kind *kind = authenticator_kinds; kind->type != NULL; kind++) {
+        printf("    - name: %s\n", kind->type);
+    }
     return 0;
 }
 
@@ -155,8 +158,7 @@ int command_help(struct arguments *arguments)
     return 0;
 }
 
-// One log line per line of a text.
-static void log_lines(enum log_level level, const char *message, const struct buffer *text)
+void commands_log_lines(enum log_level level, const char *message, const struct buffer *text)
 {
     struct bytes rest = buffer_view(text);
     while (rest.len > 0) {
@@ -174,10 +176,12 @@ static int run_loaded(struct loaded *loaded, const struct arguments *arguments)
     const struct telemetry_settings *telemetry = &loaded->settings->telemetry;
     log_configure((enum log_level)telemetry->log_level, (enum log_encoding)telemetry->log_encoding,
                   2);
-    log_lines(LOG_INFO, "configured by the environment", &loaded->notes);
-    log_lines(LOG_WARN, "configuration", &loaded->warnings);
-    log_lines(LOG_ERROR, "configuration fault, going on with what is sound", &loaded->faults);
-    struct runtime_options options = {.strict = arguments->strict};
+    commands_log_lines(LOG_INFO, "configured by the environment", &loaded->notes);
+    commands_log_lines(LOG_WARN, "configuration", &loaded->warnings);
+    commands_log_lines(LOG_ERROR, "configuration fault, going on with what is sound",
+                       &loaded->faults);
+    struct runtime_options options = {
+        .strict = arguments->strict, .arguments = arguments, .config = loaded->config};
     struct runtime *runtime = NULL;
     char why[256];
     if (runtime_start(loaded->settings, &options, &runtime, why, sizeof(why)) != RESULT_OK) {

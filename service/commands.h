@@ -28,3 +28,5 @@ struct loaded {
 // settings are usable even with fault_count > 0.
 enum result commands_load(const struct arguments *arguments, struct loaded *loaded) MUST_USE;
 void commands_unload(struct loaded *loaded);
+// One log line per line of a text.
+void commands_log_lines(enum log_level level, const char *message, const struct buffer *text);

@@ -26,7 +26,8 @@
 #define MARK_REQUEST_BYTES 16  // a span with its ids has 30
 #define RETRY_AFTER_S 5
 
-enum mark_kind { MARK_REJECTED, MARK_LOOK, MARK_TAKE };
+enum mark_kind { MARK_REJECTED, MARK_LOOK, MARK_TAKE, MARK_ELSEWHERE };
+#define MARKS_LEFT_OUT (1U << MARK_REJECTED | 1U << MARK_ELSEWHERE)
 
 struct mark {
     struct item_place place;
@@ -47,6 +48,10 @@ struct plan {
     struct mark *marks;
     size_t mark_count, mark_capacity;
     size_t take_count, look_count, rejected_count;
+    size_t elsewhere_count;       // sound items of other generations' traces
+    const struct routes *routes;  // NULL: all items go this way
+    unsigned party;
+    size_t edit_count;  // items that an editing processor wants
     size_t take_bytes;
     uint32_t take_shards, look_shards;  // bit sets
     int stage;                          // the one sharded stage that wants something; -1: none
@@ -56,6 +61,9 @@ struct plan {
     struct notes notes;
     size_t charge_bytes;
     uint32_t exporters;
+    struct loop_sample *sample;  // gets the sound items; NULL: it is not asked for
+    bool may_spill;              // the journal keeps it for exporters that have no room
+    uint32_t spilled;            // those
     struct scan_report report;
     struct shard_tickets tickets;  // from here on not cleared, but for its counts
     struct mark local[MARKS_LOCAL];
@@ -139,7 +147,12 @@ static void plan_ask(struct plan *plan, const struct item_view *view)
         if (want == WANT_NOTHING) {
             continue;
         }
-        if (slot->ops->shard == NULL || (plan->stage >= 0 && plan->stage != (int)i)) {
+        if (slot->ops->shard == NULL) {
+            plan->general = true;
+            plan->edit_count++;
+            continue;
+        }
+        if (plan->stage >= 0 && plan->stage != (int)i) {
             plan->general = true;
             plan->take_count += want == WANT_TAKE && !taken;
             taken = true;
@@ -166,9 +179,15 @@ static void plan_ask(struct plan *plan, const struct item_view *view)
 static bool plan_item(void *arg, const struct item_view *view)
 {
     struct plan *plan = arg;
+    if (plan->sample != NULL && view->fault == SCAN_OK) {
+        loop_sample_add(plan->sample, view);
+    }
     if (view->fault != SCAN_OK) {
         plan->rejected_count++;
         mark_add(plan, view, MARK_REJECTED, 0);
+    } else if (plan->routes != NULL && routes_party(plan->routes, view) != plan->party) {
+        plan->elsewhere_count++;
+        mark_add(plan, view, MARK_ELSEWHERE, 0);
     } else {
         plan_ask(plan, view);
     }
@@ -198,6 +217,12 @@ static void plan_init(struct plan *plan, struct pipeline *pipeline, struct batch
     plan->mark_capacity = MARKS_LOCAL;
     plan->stage = -1;
     plan->notes.each = notes_of(pipeline);
+}
+
+// Items that go this way.
+static uint32_t plan_items(const struct plan *plan)
+{
+    return plan->report.item_count - plan->report.rejected_count - (uint32_t)plan->elsewhere_count;
 }
 
 static void plan_fini(struct plan *plan)
@@ -264,9 +289,11 @@ static enum result plan_make(struct plan *plan, struct offer_reply *reply)
         reply->retry_after_s = RETRY_AFTER_S;
         return RESULT_SHED;
     }
-    plan->charge_bytes = batch->body.len + plan->take_count * PIPELINE_TARGET_BYTES;
-    result = pipeline_reserve(plan->pipeline, plan->report.item_count - plan->report.rejected_count,
-                              plan->charge_bytes, false, &plan->exporters, reply);
+    plan->charge_bytes = batch->body.len + plan->take_count * PIPELINE_TARGET_BYTES +
+                         plan->edit_count * PIPELINE_EDIT_BYTES;
+    result = pipeline_reserve(plan->pipeline, PIPELINE_ALL_EXPORTERS, plan_items(plan),
+                              plan->charge_bytes, false, &plan->exporters,
+                              plan->may_spill ? &plan->spilled : NULL, reply);
     if (result != RESULT_OK) {
         return result;
     }
@@ -289,8 +316,9 @@ static struct parcel *plan_parcel(const struct plan *plan, enum parcel_mode mode
     batch_hold(plan->batch);
     struct parcel *parcel = parcel_new(plan->batch, mode, places, (uint32_t)count,
                                        (uint32_t)plan->pipeline->exporter_count);
-    parcel->pipeline = plan->pipeline;
+    parcel_join(parcel, plan->pipeline, &plan->pipeline->alive);
     parcel->exporters = plan->exporters;
+    parcel->spilled = plan->spilled;
     parcel->item_count = items;
     return parcel;
 }
@@ -302,22 +330,21 @@ static size_t marks_collect(const struct plan *plan, unsigned kinds, int shard,
     size_t count = 0;
     for (size_t i = 0; i < plan->mark_count; i++) {
         const struct mark *mark = &plan->marks[i];
-        if ((kinds & 1U << mark->kind) != 0 &&
-            (shard < 0 || mark->shard == shard || mark->kind == MARK_REJECTED)) {
+        if ((kinds & 1U << mark->kind) != 0 && (shard < 0 || mark->shard == shard)) {
             places[count++] = mark->place;
         }
     }
     return count;
 }
 
-// All but the rejected items, as one parcel.
+// All but what is left out, as one parcel.
 static struct parcel *plan_parcel_sound(const struct plan *plan, struct item_place *places)
 {
-    uint32_t items = plan->report.item_count - plan->report.rejected_count;
-    if (plan->rejected_count == 0) {
+    uint32_t items = plan_items(plan);
+    if (plan->rejected_count + plan->elsewhere_count == 0) {
         return plan_parcel(plan, PARCEL_ALL, NULL, 0, items);
     }
-    size_t count = marks_collect(plan, 1U << MARK_REJECTED, -1, places);
+    size_t count = marks_collect(plan, MARKS_LEFT_OUT, -1, places);
     return plan_parcel(plan, PARCEL_EXCEPT, places, count, items);
 }
 
@@ -325,6 +352,7 @@ static void commit_general(struct plan *plan, struct item_place *places)
 {
     struct parcel *parcel = plan_parcel_sound(plan, places);
     parcel->charge_bytes = plan->charge_bytes;
+    parcel->recorded = plan->batch->entry != 0;
     parcel->stage = 0;
     pipeline_advance(parcel, -1, &plan->tickets);
 }
@@ -374,8 +402,8 @@ static void commit_looks(struct plan *plan, struct item_place *places)
             continue;
         }
         struct parcel *look;
-        if (pipeline->shard_count == 1) {  // all that is neither rejected nor taken
-            size_t count = marks_collect(plan, 1U << MARK_REJECTED | 1U << MARK_TAKE, -1, places);
+        if (pipeline->shard_count == 1) {  // all that is neither left out nor taken
+            size_t count = marks_collect(plan, MARKS_LEFT_OUT | 1U << MARK_TAKE, -1, places);
             look = plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count,
                                (uint32_t)plan->look_count);
             look->notes = notes_take(plan, -1, plan->look_count);
@@ -407,6 +435,7 @@ static size_t commit_takes(struct plan *plan, struct item_place *places)
         }
         struct parcel *take = plan_parcel(plan, PARCEL_ONLY, places, count, (uint32_t)count);
         take->charge_bytes = bytes;
+        take->recorded = plan->batch->entry != 0;
         take->stage = (uint32_t)plan->stage + 1;
         charged += bytes;
         shard_post_take(shard_tickets_take(&plan->tickets, s), processor, &take);
@@ -419,6 +448,7 @@ static void commit_whole(struct plan *plan, struct item_place *places)
     unsigned shard = (unsigned)__builtin_ctz(plan->take_shards);
     struct parcel *take = plan_parcel_sound(plan, places);
     take->charge_bytes = plan->charge_bytes;
+    take->recorded = plan->batch->entry != 0;
     take->stage = (uint32_t)plan->stage + 1;
     shard_post_take(shard_tickets_take(&plan->tickets, shard),
                     plan->pipeline->chain[plan->stage].processor, &take);
@@ -434,13 +464,12 @@ static void commit_sorted(struct plan *plan, struct item_place *places)
         commit_looks(plan, places);
     }
     size_t taken = plan->take_count > 0 ? commit_takes(plan, places) : 0;
-    uint32_t rest =
-        plan->report.item_count - plan->report.rejected_count - (uint32_t)plan->take_count;
+    uint32_t rest = plan_items(plan) - (uint32_t)plan->take_count;
     if (rest == 0 && plan->take_count > 0) {
         pipeline_release(plan->pipeline, plan->charge_bytes - taken, false, plan->exporters);
         return;
     }
-    size_t count = marks_collect(plan, 1U << MARK_REJECTED | 1U << MARK_TAKE, -1, places);
+    size_t count = marks_collect(plan, MARKS_LEFT_OUT | 1U << MARK_TAKE, -1, places);
     struct parcel *parcel =
         plan_parcel(plan, count == 0 ? PARCEL_ALL : PARCEL_EXCEPT, places, count, rest);
     parcel->charge_bytes = plan->charge_bytes - taken;
@@ -479,11 +508,17 @@ static void reply_partial(const struct plan *plan, struct offer_reply *reply)
 }
 
 // Plans the request for every pipeline; undoes the plans made when one of them cannot take it.
-static enum result door_plan(struct door *door, struct plan *plans, struct batch *batch,
-                             struct offer_reply *reply)
+static enum result door_plan(const struct routes *routes, const struct itinerary *itinerary,
+                             bool may_spill, struct plan *plans, struct batch *batch,
+                             struct loop_sample *sample, struct offer_reply *reply)
 {
-    for (size_t i = 0; i < door->count; i++) {
-        plan_init(&plans[i], door->pipelines[i], batch);
+    loop_sample_init(sample);
+    for (size_t i = 0; i < itinerary->count; i++) {
+        plan_init(&plans[i], itinerary->ways[i].pipeline, batch);
+        plans[i].routes = itinerary->is_split ? routes : NULL;
+        plans[i].party = itinerary->ways[i].party;
+        plans[i].may_spill = may_spill;
+        plans[i].sample = i == 0 && batch->signal == SIGNAL_TRACES ? sample : NULL;
         enum result result = plan_make(&plans[i], reply);
         if (result != RESULT_OK) {
             plan_fini(&plans[i]);
@@ -497,12 +532,54 @@ static enum result door_plan(struct door *door, struct plan *plans, struct batch
     return RESULT_OK;
 }
 
-static void door_commit(struct door *door, struct plan *plans, struct batch *batch,
-                        struct offer_reply *reply)
+// What exporters with a storage are owed of a planned request.
+static bool admission_make(const struct plan *plans, size_t count,
+                           struct journal_admission *admission)
+{
+    bool owed = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct plan *plan = &plans[i];
+        const struct pipeline *pipeline = plan->pipeline;
+        admission->open = admission->open || plan->general || plan->stage >= 0;
+        admission->spilled |= pipeline_outlets(pipeline, plan->spilled);
+        for (size_t k = 0; k < pipeline->exporter_count; k++) {
+            int outlet = pipeline->exporters[k]->storage;
+            if (outlet >= 0 && (plan->exporters >> k & 1) != 0) {
+                admission->items[outlet] += plan_items(plan);
+                owed = true;
+            }
+        }
+    }
+    return owed || admission->spilled != 0;
+}
+
+static size_t stored_bytes(const struct batch *batch)
+{
+    return batch->packed.len > 0 ? batch->packed.len : batch->body.len;
+}
+
+// Writes the request down before anything of it is handed over. The debt to decisions that the
+// caller must pay after the commit, or NULL.
+static struct decision_debt *door_journal(struct door *door, const struct plan *plans, size_t count,
+                                          struct batch *batch, struct offer_reply *reply)
+{
+    struct journal_admission admission = {.route = door->route, .wall_ns = clock_wall_ns()};
+    if (batch->item_count == 0 || !admission_make(plans, count, &admission)) {
+        journal_unreserve(door->journal, stored_bytes(batch));
+        return NULL;
+    }
+    journal_admit(door->journal, batch, &admission);
+    reply->must_await = true;
+    return batch->debt;
+}
+
+static void door_commit(struct door *door, bool is_stored, size_t count, struct plan *plans,
+                        struct batch *batch, struct offer_reply *reply)
 {
     batch->item_count = plans[0].report.item_count - plans[0].report.rejected_count;
     reply_partial(&plans[0], reply);
-    for (size_t i = 0; i < door->count; i++) {
+    struct decision_debt *debt = is_stored ? door_journal(door, plans, count, batch, reply) : NULL;
+    for (size_t i = 0; i < count; i++) {
         if (batch->item_count > 0) {
             plan_commit(&plans[i]);
         } else {
@@ -510,27 +587,142 @@ static void door_commit(struct door *door, struct plan *plans, struct batch *bat
         }
         plan_fini(&plans[i]);
     }
+    decision_debt_pay(&debt);
 }
 
-static enum result door_offer(struct sink *sink, struct batch **batch, struct offer_reply *reply)
+// Room in the journal; RESULT_MISSING: the request is taken without it.
+static enum result door_reserve(struct door *door, const struct batch *batch,
+                                struct offer_reply *reply)
 {
-    struct door *door = (struct door *)(void *)sink;
+    if (door->journal == NULL) {
+        return RESULT_MISSING;
+    }
+    enum result result = journal_reserve(door->journal, stored_bytes(batch));
+    if (result == RESULT_SHED || result == RESULT_RETRY) {
+        snprintf(reply->message, sizeof(reply->message), "%s",
+                 result == RESULT_SHED ? "the journal is full: file_storage::max_size"
+                                       : "the journal cannot be written");
+        reply->retry_after_s = RETRY_AFTER_S;
+    }
+    return result;
+}
+
+// Undoes the plans of a request whose spans go in a circle; it is answered like one that went.
+static void door_turn_away(struct door *door, bool is_stored, size_t count, struct plan *plans,
+                           const struct batch *batch, struct offer_reply *reply)
+{
+    if (is_stored) {
+        journal_unreserve(door->journal, stored_bytes(batch));
+    }
+    for (size_t i = 0; i < count; i++) {
+        plan_abort(&plans[i]);
+        plan_fini(&plans[i]);
+    }
+    snprintf(reply->message, sizeof(reply->message),
+             "these spans came by for the third time within 60 s: not forwarded (a loop?)");
+}
+
+static enum result offer_along(struct door *door, const struct routes *routes, struct batch **batch,
+                               struct offer_reply *reply)
+{
     struct plan plans[SETTINGS_PIPELINES_MAX];
+    struct itinerary itinerary;
     memset(reply, 0, sizeof(*reply));
-    enum result result = door_plan(door, plans, *batch, reply);
-    if (result == RESULT_OK) {
-        door_commit(door, plans, *batch, reply);
+    if (routes == NULL || routes->current.count == 0) {
+        snprintf(reply->message, sizeof(reply->message), "no pipeline takes this for now");
+        reply->retry_after_s = RETRY_AFTER_S;
+        batch_release(batch);
+        return RESULT_RETRY;
+    }
+    enum result room = door_reserve(door, *batch, reply);
+    if (room != RESULT_OK && room != RESULT_MISSING) {
+        batch_release(batch);
+        return room;
+    }
+    bool is_stored = room == RESULT_OK;
+    routes_plan(routes, *batch, &itinerary);
+    struct loop_sample sample;
+    enum result result = door_plan(routes, &itinerary, is_stored, plans, *batch, &sample, reply);
+    if (is_stored && result != RESULT_OK) {
+        journal_unreserve(door->journal, stored_bytes(*batch));
+    }
+    if (result == RESULT_OK &&
+        loop_guard_catches(&door->loops, &sample, door->route, (*batch)->received_ns)) {
+        door_turn_away(door, is_stored, itinerary.count, plans, *batch, reply);
+    } else if (result == RESULT_OK) {
+        door_commit(door, is_stored, itinerary.count, plans, *batch, reply);
     } else if (result != RESULT_REJECT &&
                log_episode_opens(&door->refused, clock_mono_ns(), 60 * NS_PER_S)) {
         log_line(LOG_WARN, "service/pipeline", "refusing requests",
-                 LOG_TEXT("pipeline", door->pipelines[0]->id), LOG_TEXT("why", reply->message));
+                 LOG_TEXT("pipeline", routes->current.pipelines[0]->id),
+                 LOG_TEXT("why", reply->message));
     }
     batch_release(batch);
     return result;
 }
 
-void door_init(struct door *door)
+// One request goes by one configuration from its plan to its commit.
+static enum result door_offer(struct sink *sink, struct batch **batch, struct offer_reply *reply)
+{
+    struct door *door = (struct door *)(void *)sink;
+    unsigned ticket = turnstile_enter(door->turnstile);
+    enum result result = offer_along(door, atomic_load(&door->routes), batch, reply);
+    turnstile_leave(door->turnstile, ticket);
+    return result;
+}
+
+static void door_await(struct sink *sink, struct commit_wait *wait)
+{
+    struct door *door = (struct door *)(void *)sink;
+    journal_await(door->journal, wait);
+}
+
+// By each pipeline that its trace's spans go by; a processor in several of them hears it once.
+static void feedback_along(const struct routes *routes, const struct feedback *feedback)
+{
+    const struct item_view view = {.trace_id = feedback->trace_id.bytes};
+    const struct route_set *set = routes_set(routes, routes_party(routes, &view));
+    const struct processor *heard[SETTINGS_CHAIN_MAX];
+    size_t heard_count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct pipeline *pipeline = set->pipelines[i];
+        for (size_t k = 0; k < pipeline->chain_count; k++) {
+            const struct processor_slot *slot = &pipeline->chain[k];
+            bool is_new = slot->ops->shard != NULL && slot->ops->shard->feedback != NULL;
+            for (size_t h = 0; h < heard_count; h++) {
+                is_new = is_new && heard[h] != slot->processor;
+            }
+            if (is_new && heard_count < SETTINGS_CHAIN_MAX) {
+                heard[heard_count++] = slot->processor;
+                shard_post_feedback(pipeline->shards[pipeline_shard_of(pipeline, &view)],
+                                    slot->processor, feedback);
+            }
+        }
+    }
+}
+
+static void door_feedback(struct sink *sink, const struct feedback *feedback)
+{
+    struct door *door = (struct door *)(void *)sink;
+    unsigned ticket = turnstile_enter(door->turnstile);
+    const struct routes *routes = atomic_load(&door->routes);
+    if (routes != NULL) {
+        feedback_along(routes, feedback);
+    }
+    turnstile_leave(door->turnstile, ticket);
+}
+
+const struct routes *door_lead(struct door *door, const struct routes *routes)
+{
+    return atomic_exchange(&door->routes, routes);
+}
+
+void door_init(struct door *door, struct turnstile *turnstile)
 {
     memset(door, 0, sizeof(*door));
     door->sink.offer = door_offer;
+    door->sink.await = door_await;
+    door->sink.feedback = door_feedback;
+    door->turnstile = turnstile;
+    door->route = "";
 }

@@ -5,15 +5,23 @@
 // as the bytes it came in. One door per receiver and signal. Any I/O or ingest thread.
 #pragma once
 
-#include "service/pipeline.h"
+#include "service/loop_guard.h"
+#include "service/routes.h"
+#include "service/turnstile.h"
 
-// What one receiver sees for one signal: all pipelines that name it. A request is admitted by all
-// of them or by none.
+// The entry of one receiver and signal, for its whole life; where it leads can be exchanged while
+// requests pass. Without routes it answers that the client should come again.
 struct door {
     struct sink sink;  // first member
-    struct pipeline *pipelines[SETTINGS_PIPELINES_MAX];
-    size_t count;
+    _Atomic(const struct routes *) routes;
+    struct turnstile *turnstile;  // borrowed: who has passed it may use the routes
     struct log_episode refused;
+    struct journal *journal;  // set by the owner before the first offer; NULL: none
+    const char *route;        // the receiver's id, set by the owner; borrowed
+    struct loop_guard loops;  // of the door of traces
 };
 
-void door_init(struct door *door);
+void door_init(struct door *door, struct turnstile *turnstile);
+// Borrows the new ones and returns the old ones, which may be freed when everybody has left who was
+// inside the turnstile. Main thread.
+const struct routes *door_lead(struct door *door, const struct routes *routes);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -21,13 +22,28 @@
 #include "service/runtime.h"
 
 #define REPLY_MAX ((size_t)4 << 20)
+#define ROUTES_MAX 8
 
 enum { SERVER_METRICS, SERVER_HEALTH, SERVER_API, SERVER_COUNT };
 
+static const char *const names[SERVER_COUNT] = {"metrics", "extensions::health_check",
+                                                "extensions::evaluation_api"};
+
+struct place {  // what one of them is asked to be; a copy
+    bool enabled;
+    char endpoint[256], path[256];
+};
+
+struct opened {
+    struct place place;
+    struct server *server;  // NULL: closed
+    struct http_route routes[ROUTES_MAX];
+};
+
 struct endpoints {
     struct runtime *runtime;
-    struct server *servers[SERVER_COUNT];
-    struct http_route routes[SERVER_COUNT][4];
+    struct loop *loop;
+    struct opened *opened[SERVER_COUNT];
     uint64_t up_since_ns;  // wall
 };
 
@@ -121,29 +137,170 @@ static void handle_decisions(struct request *request)
     reply_buffer(request, 200, "application/json", &body);
 }
 
-static struct server *endpoint_open(struct loop *loop, struct http_route *routes, size_t count,
-                                    struct bytes endpoint, const char *what)
+static void reply_state(struct request *request, bool is_well, const char *well, const char *ill)
 {
-    static const struct metric_family degraded = {.name = "sidejudge_degraded",
-                                                  .type = METRIC_GAUGE,
-                                                  .help =
-                                                      "1 while a component could not be created or "
-                                                      "started and the process goes on without it.",
-                                                  .labels = {"component", NULL}};
-    struct server_config config = {.connections_max = 64};
-    struct server *server = server_new(loop, &config);
-    server_route(server, routes, count);
-    struct listen_config listen = {.endpoint = endpoint};
-    char why[256];
-    if (server_listen(server, &listen, why, sizeof(why)) != RESULT_OK) {
-        log_line(LOG_ERROR, "service", "degraded: an endpoint of ours cannot be opened",
-                 LOG_TEXT("endpoint", what), LOG_TEXT("why", why));
-        metric_set(metric_series(&degraded, (const char *const[]){what}), 1);
-    } else {
-        log_line(LOG_INFO, "service", "listening", LOG_TEXT("for", what),
-                 LOG_BYTES("endpoint", endpoint), LOG_INT("port", server_port(server, 0)));
+    request_reply_text(request, is_well ? 200 : 503, is_well ? 0 : 14, is_well ? well : ill);
+}
+
+static void handle_ready(struct request *request)
+{
+    const struct endpoints *endpoints = request->route->arg;
+    reply_state(request, runtime_is_ready(endpoints->runtime), "ok\n",
+                "not ready: listeners are not open, or the end has been announced\n");
+}
+
+static void handle_live(struct request *request)
+{
+    const struct endpoints *endpoints = request->route->arg;
+    reply_state(request, runtime_is_alive(endpoints->runtime), "ok\n", "a loop makes no turns\n");
+}
+
+static void handle_drain(struct request *request)
+{
+    const struct endpoints *endpoints = request->route->arg;
+    runtime_hurry(endpoints->runtime);
+    request_reply_text(request, 200, 0, "draining\n");
+}
+
+static void handle_pipelines(struct request *request)
+{
+    const struct endpoints *endpoints = request->route->arg;
+    struct bytes accept = request_header(request, "accept");
+    bool html = bytes_find(accept, BYTES_LITERAL("text/html"), 0) != SIZE_MAX;
+    struct buffer body;
+    buffer_init(&body, REPLY_MAX);
+    runtime_pipelines(endpoints->runtime, html, &body);
+    reply_buffer(request, 200, html ? "text/html; charset=utf-8" : "application/json", &body);
+}
+
+static void route_add(struct opened *opened, struct endpoints *endpoints, const char *method,
+                      const char *path, void (*handle)(struct request *request))
+{
+    size_t at = 0;
+    while (opened->routes[at].path != NULL) {
+        at++;
     }
-    return server;
+    CHECK(at < ROUTES_MAX);
+    opened->routes[at] = (struct http_route){.method = method,
+                                             .path = path,
+                                             .protocols = REQUEST_ANY_HTTP,
+                                             .body_max = 1024,
+                                             .handle = handle,
+                                             .arg = endpoints};
+}
+
+static size_t health_routes_fill(struct endpoints *endpoints, struct opened *opened)
+{
+    bool any = strcmp(opened->place.path, "/") == 0;
+    // preStop's httpGet can only GET
+    route_add(opened, endpoints, "POST", "/-/drain", handle_drain);
+    route_add(opened, endpoints, "GET", "/-/drain", handle_drain);
+    route_add(opened, endpoints, "GET", "/readyz", handle_ready);
+    route_add(opened, endpoints, "GET", "/livez", handle_live);
+    route_add(opened, endpoints, "GET", opened->place.path, handle_health);
+    if (any) {
+        route_add(opened, endpoints, "GET", "/*", handle_health);
+    }
+    return any ? 6 : 5;
+}
+
+static size_t routes_fill(struct endpoints *endpoints, unsigned which, struct opened *opened)
+{
+    switch (which) {
+    case SERVER_METRICS:
+        route_add(opened, endpoints, "GET", "/metrics", handle_metrics);
+        return 1;
+    case SERVER_HEALTH:
+        return health_routes_fill(endpoints, opened);
+    default:
+        route_add(opened, endpoints, "GET", "/v1/status", handle_status);
+        route_add(opened, endpoints, "GET", "/v1/decisions/*", handle_decisions);
+        route_add(opened, endpoints, "GET", "/debug/pipelines", handle_pipelines);
+        return 3;
+    }
+}
+
+static void degraded_set(unsigned which, bool degraded)
+{
+    static const struct metric_family family = {.name = "sidejudge_degraded",
+                                                .type = METRIC_GAUGE,
+                                                .help =
+                                                    "1 while a component could not be created or "
+                                                    "started and the process goes on without it.",
+                                                .labels = {"component", NULL}};
+    metric_set(metric_series(&family, &names[which]), degraded ? 1 : 0);
+}
+
+static void opened_free(struct opened **opened)
+{
+    if (*opened != NULL && (*opened)->server != NULL) {
+        server_free(&(*opened)->server);
+    }
+    free(*opened);
+    *opened = NULL;
+}
+
+// NULL: it cannot be opened; that has been said.
+static struct opened *opened_new(struct endpoints *endpoints, unsigned which,
+                                 const struct place *place)
+{
+    struct opened *opened = calloc(1, sizeof(*opened));
+    CHECK(opened != NULL);
+    opened->place = *place;
+    const struct server_config config = {.connections_max = 64};
+    opened->server = server_new(endpoints->loop, &config);
+    server_route(opened->server, opened->routes, routes_fill(endpoints, which, opened));
+    struct listen_config listen = {.endpoint = bytes_from_text(opened->place.endpoint),
+                                   .takes_over = endpoints->opened[which] != NULL};
+    char why[256];
+    bool failed = server_listen(opened->server, &listen, why, sizeof(why)) != RESULT_OK;
+    degraded_set(which, failed);
+    if (failed) {
+        log_line(LOG_ERROR, "service", "degraded: an endpoint of ours cannot be opened",
+                 LOG_TEXT("endpoint", names[which]), LOG_TEXT("why", why));
+        opened_free(&opened);
+        return NULL;
+    }
+    log_line(LOG_INFO, "service", "listening", LOG_TEXT("for", names[which]),
+             LOG_BYTES("endpoint", listen.endpoint),
+             LOG_INT("port", server_port(opened->server, 0)));
+    return opened;
+}
+
+static struct place place_of(const struct settings *settings, unsigned which)
+{
+    struct endpoint_settings from = which == SERVER_HEALTH ? settings->health : settings->api;
+    if (which == SERVER_METRICS) {
+        from = (struct endpoint_settings){.enabled = settings->telemetry.metrics,
+                                          .endpoint = settings->telemetry.metrics_endpoint};
+    }
+    struct place place = {.enabled = from.enabled};
+    snprintf(place.endpoint, sizeof(place.endpoint), "%.*s", BYTES_PRINTF(from.endpoint));
+    snprintf(place.path, sizeof(place.path), "%.*s",
+             which == SERVER_HEALTH ? (int)from.path.len : 0, (const char *)from.path.ptr);
+    return place;
+}
+
+static bool place_equal(const struct place *a, const struct place *b)
+{
+    return a->enabled == b->enabled && strcmp(a->endpoint, b->endpoint) == 0 &&
+           strcmp(a->path, b->path) == 0;
+}
+
+void endpoints_apply(struct endpoints *endpoints, const struct settings *settings)
+{
+    for (unsigned i = 0; i < SERVER_COUNT; i++) {
+        const struct place place = place_of(settings, i);
+        struct opened *old = endpoints->opened[i];
+        if (old != NULL ? place_equal(&old->place, &place) : !place.enabled) {
+            continue;
+        }
+        struct opened *opened = place.enabled ? opened_new(endpoints, i, &place) : NULL;
+        if (opened != NULL || !place.enabled) {
+            opened_free(&endpoints->opened[i]);
+            endpoints->opened[i] = opened;
+        }
+    }
 }
 
 struct endpoints *endpoints_open(struct loop *loop, const struct settings *settings,
@@ -152,36 +309,9 @@ struct endpoints *endpoints_open(struct loop *loop, const struct settings *setti
     struct endpoints *endpoints = calloc(1, sizeof(*endpoints));
     CHECK(endpoints != NULL);
     endpoints->runtime = runtime;
+    endpoints->loop = loop;
     endpoints->up_since_ns = clock_wall_ns();
-    struct http_route route = {
-        .method = "GET", .protocols = REQUEST_ANY_HTTP, .body_max = 1024, .arg = endpoints};
-    if (settings->telemetry.metrics) {
-        struct http_route *routes = endpoints->routes[SERVER_METRICS];
-        routes[0] = route;
-        routes[0].path = "/metrics";
-        routes[0].handle = handle_metrics;
-        endpoints->servers[SERVER_METRICS] =
-            endpoint_open(loop, routes, 1, settings->telemetry.metrics_endpoint, "metrics");
-    }
-    if (settings->health.enabled) {
-        struct http_route *routes = endpoints->routes[SERVER_HEALTH];
-        bool any = bytes_equal_text(settings->health.path, "/");
-        routes[0] = route;
-        routes[0].path = any ? "/*" : (const char *)settings->health.path.ptr;
-        routes[0].handle = handle_health;
-        routes[1] = routes[0];
-        routes[1].path = any ? "/" : routes[0].path;
-        endpoints->servers[SERVER_HEALTH] =
-            endpoint_open(loop, routes, 2, settings->health.endpoint, "extensions::health_check");
-    }
-    struct http_route *routes = endpoints->routes[SERVER_API];
-    routes[0] = routes[1] = route;
-    routes[0].path = "/v1/status";
-    routes[0].handle = handle_status;
-    routes[1].path = "/v1/decisions/*";
-    routes[1].handle = handle_decisions;
-    endpoints->servers[SERVER_API] =
-        endpoint_open(loop, routes, 2, settings->api.endpoint, "extensions::evaluation_api");
+    endpoints_apply(endpoints, settings);
     return endpoints;
 }
 
@@ -191,9 +321,7 @@ void endpoints_close(struct endpoints **endpoints)
         return;
     }
     for (size_t i = 0; i < SERVER_COUNT; i++) {
-        if ((*endpoints)->servers[i] != NULL) {
-            server_free(&(*endpoints)->servers[i]);
-        }
+        opened_free(&(*endpoints)->opened[i]);
     }
     free(*endpoints);
     *endpoints = NULL;

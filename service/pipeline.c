@@ -44,15 +44,32 @@ static bool exporter_insists(const struct exporter_slot *slot, const struct expo
 
 // Exporters: all of them, or those that have room when the pipeline has several and none insists
 // (DESIGN 3, admission).
-enum result pipeline_reserve(struct pipeline *pipeline, uint32_t items, size_t bytes, bool own,
-                             uint32_t *mask, struct offer_reply *reply)
+enum result pipeline_reserve(struct pipeline *pipeline, uint32_t wanted, uint32_t items,
+                             size_t bytes, bool own, uint32_t *mask, uint32_t *spilled,
+                             struct offer_reply *reply)
 {
     *mask = 0;
+    if (spilled != NULL) {
+        *spilled = 0;
+    }
     enum result refused = RESULT_RETRY;
     bool insists = false;
     for (size_t i = 0; i < pipeline->exporter_count; i++) {
         struct exporter_slot *slot = pipeline->exporters[i];
         struct exporter *exporter = atomic_load_explicit(&slot->exporter, memory_order_acquire);
+        if ((wanted & 1U << i) == 0) {
+            continue;
+        }
+        bool spills = spilled != NULL && slot->storage >= 0;
+        if (spills && (exporter == NULL || slot->ops->reserve(exporter, pipeline->signal, 0, bytes,
+                                                              own) != RESULT_OK)) {
+            *spilled |= 1U << i;
+            continue;
+        }
+        if (spills) {
+            *mask |= 1U << i;
+            continue;
+        }
         if (exporter == NULL) {
             snprintf(reply->message, sizeof(reply->message), "exporter %s is unavailable: %s",
                      slot->id, slot->why);
@@ -67,7 +84,8 @@ enum result pipeline_reserve(struct pipeline *pipeline, uint32_t items, size_t b
             snprintf(reply->message, sizeof(reply->message), "%s: sending queue is full", slot->id);
         }
     }
-    if (*mask != 0 && !insists) {
+    bool has_way = *mask != 0 || (spilled != NULL && *spilled != 0);
+    if (has_way && !insists) {
         reply->message[0] = '\0';
         return RESULT_OK;
     }
@@ -105,6 +123,37 @@ void shard_tickets_release(struct shard_tickets *pool, size_t shard_count)
     }
 }
 
+uint64_t pipeline_outlets(const struct pipeline *pipeline, uint32_t set)
+{
+    uint64_t outlets = 0;
+    for (uint32_t rest = set; rest != 0; rest &= rest - 1) {
+        const struct exporter_slot *slot = pipeline->exporters[__builtin_ctz(rest)];
+        outlets |= slot->storage >= 0 ? UINT64_C(1) << slot->storage : 0;
+    }
+    return outlets;
+}
+
+struct journal_group *pipeline_group(struct journal_group **groups, unsigned shard)
+{
+    if (groups != NULL && groups[shard] == NULL) {
+        groups[shard] = journal_group_new();
+    }
+    return groups != NULL ? groups[shard] : NULL;
+}
+
+// Gives back what was reserved for additions that were not made, so that in an outage a queue is
+// full of spans and not of reservations.
+static void charge_trim(struct parcel *parcel)
+{
+    size_t size = parcel->mode == PARCEL_ONLY ? parcel_rendered_size(parcel)
+                                              : parcel->batch->body.len + parcel->edit_bytes;
+    if (size < parcel->charge_bytes) {
+        pipeline_release(parcel->pipeline, parcel->charge_bytes - size, parcel->own,
+                         parcel->exporters);
+        parcel->charge_bytes = size;
+    }
+}
+
 void pipeline_push(struct parcel *parcel)
 {
     const struct pipeline *pipeline = parcel->pipeline;
@@ -113,6 +162,7 @@ void pipeline_push(struct parcel *parcel)
         parcel_unref(&parcel);
         return;
     }
+    charge_trim(parcel);
     for (uint32_t rest = mask & (mask - 1); rest != 0; rest &= rest - 1) {
         parcel_ref(parcel);  // one reference per exporter; ours is the first one's
     }
@@ -126,9 +176,27 @@ void pipeline_push(struct parcel *parcel)
 
 void pipeline_drop(struct parcel **parcel)
 {
-    pipeline_release((*parcel)->pipeline, (*parcel)->charge_bytes, (*parcel)->own,
-                     (*parcel)->exporters);
+    const struct pipeline *pipeline = (*parcel)->pipeline;
+    pipeline_release(pipeline, (*parcel)->charge_bytes, (*parcel)->own, (*parcel)->exporters);
+    if (pipeline->journal != NULL && (*parcel)->batch->entry != 0) {
+        uint32_t owed = (*parcel)->exporters;
+        journal_dropped(pipeline->journal, *parcel, pipeline_outlets(pipeline, owed));
+        *parcel = NULL;
+        return;
+    }
     parcel_unref(parcel);
+}
+
+// The end of the chain. What was held, and what we made, leaves when its record is durable.
+static void parcel_leaves(struct parcel *parcel, int shard_index)
+{
+    const struct pipeline *pipeline = parcel->pipeline;
+    uint32_t owed = parcel->exporters | parcel->spilled;
+    if (parcel->recorded && shard_index >= 0 && pipeline_outlets(pipeline, owed) != 0) {
+        journal_group_release(pipeline_group(pipeline->groups, (unsigned)shard_index), parcel);
+    } else {
+        pipeline_push(parcel);
+    }
 }
 
 // --- stage by stage ---
@@ -179,7 +247,7 @@ static struct parcel *look_parcel(const struct parcel *parcel, const struct item
 {
     batch_hold(parcel->batch);
     struct parcel *look = parcel_new(parcel->batch, PARCEL_ONLY, places, (uint32_t)count, 0);
-    look->pipeline = parcel->pipeline;
+    parcel_join(look, parcel->pipeline, parcel->alive);
     look->item_count = (uint32_t)count;
     return look;
 }
@@ -260,6 +328,12 @@ static void stage_run(struct parcel **parcel, const struct processor_slot *slot,
 {
     const struct pipeline *pipeline = (*parcel)->pipeline;
     struct sorting sorting = {.pipeline = pipeline, .slot = slot};
+    if ((*parcel)->bypass && slot->ops->shard != NULL) {
+        return;
+    }
+    if ((*parcel)->edits != NULL) {
+        parcel_detach(*parcel);  // each stage sees what those before it made
+    }
     if (!sorting_run(&sorting, *parcel)) {
         return;  // no memory to sort: it goes by ungraded, which is the first rung of the ladder
     }
@@ -284,7 +358,7 @@ void pipeline_advance(struct parcel *parcel, int shard_index, struct shard_ticke
             return;
         }
     }
-    pipeline_push(parcel);
+    parcel_leaves(parcel, shard_index);
 }
 
 void pipeline_pass(struct parcel **parcel, int shard_index)
@@ -303,40 +377,57 @@ void pipeline_init(struct pipeline *pipeline)
     pipeline->magic = PIPELINE_MAGIC;
 }
 
-static enum result emit_into(struct pipeline *pipeline, size_t stage, struct batch *batch,
-                             uint32_t item_count, int shard_index)
+static enum result emit_into(struct pipeline *pipeline, size_t stage, enum emit_to to,
+                             struct batch *batch, uint32_t item_count, int shard_index)
 {
     struct offer_reply reply = {0};
+    uint32_t all = (uint32_t)((UINT64_C(1) << pipeline->exporter_count) - 1);
+    uint32_t wanted = to == EMIT_TO_SCORELESS ? all & ~pipeline->native : all;
     uint32_t mask;
-    enum result result =
-        pipeline_reserve(pipeline, item_count, batch->body.len, true, &mask, &reply);
+    if (wanted == 0) {
+        return RESULT_MISSING;
+    }
+    uint32_t spilled = 0;
+    bool has_journal = pipeline->journal != NULL && journal_is_well(pipeline->journal);
+    enum result result = pipeline_reserve(pipeline, wanted, item_count, batch->body.len, true,
+                                          &mask, has_journal ? &spilled : NULL, &reply);
     if (result != RESULT_OK) {
         return RESULT_SHED;
     }
-    batch_hold(batch);
+    if (has_journal) {  // each way is an entry of its own
+        struct metadata *metadata = metadata_hold(batch->metadata);
+        batch = batch_make(batch->signal, batch->body, batch->received_ns);
+        batch->metadata = metadata;
+        batch->item_count = item_count;
+    } else {
+        batch_hold(batch);
+    }
     struct parcel *parcel =
         parcel_new(batch, PARCEL_ALL, NULL, 0, (uint32_t)pipeline->exporter_count);
-    parcel->pipeline = pipeline;
+    parcel_join(parcel, pipeline, &pipeline->alive);
     parcel->exporters = mask;
     parcel->item_count = item_count;
     parcel->charge_bytes = batch->body.len;
     parcel->own = true;
+    parcel->recorded = has_journal;
+    parcel->spilled = spilled;
     parcel->stage = (uint32_t)stage;
     pipeline_pass(&parcel, shard_index);
     return RESULT_OK;
 }
 
 enum result pipeline_emit(struct pipeline *const *pipelines, size_t count,
-                          struct processor *processor, enum signal signal, struct batch **batch,
-                          uint32_t item_count, int shard_index)
+                          struct processor *processor, enum signal signal, enum emit_to to,
+                          struct batch **batch, uint32_t item_count, int shard_index)
 {
     enum result result = RESULT_MISSING;
     (*batch)->item_count = item_count;
     for (size_t i = 0; i < count; i++) {
         for (size_t s = 0; pipelines[i]->signal == signal && s < pipelines[i]->chain_count; s++) {
             if (pipelines[i]->chain[s].processor == processor) {
-                enum result one = emit_into(pipelines[i], s + 1, *batch, item_count, shard_index);
-                result = result == RESULT_MISSING || one != RESULT_OK ? one : result;
+                enum result one =
+                    emit_into(pipelines[i], s + 1, to, *batch, item_count, shard_index);
+                result = result == RESULT_MISSING || one == RESULT_SHED ? one : result;
             }
         }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The main thread of a running Sidejudge: signals, the one-second tick, retries of what is
-// degraded, the endpoints of our own, and the drain. The data path runs on other threads and never
-// waits for this one. Refused: work in signal handlers (a signalfd instead;
-// only while draining a handler ends the process). Bounds: 30 s for
-// opening listeners, the drain's deadline (5 s). Main thread.
+// degraded, the endpoints of our own, reloads, and the end, which is done on a thread of its own.
+// The data path runs on other threads and never waits for this one. Refused: work in signal
+// handlers (a signalfd instead; only while draining a handler ends the process). Bounds: 30 s for
+// opening listeners, the drain's deadline. Main thread.
 
 #include "service/runtime.h"
 
@@ -21,34 +21,44 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "base/watchdog.h"
 #include "processor/evaluation.h"
 #include "service/endpoints.h"
+#include "service/generation.h"
+#include "service/pipelines_page.h"
+#include "service/reload.h"
 #include "service/status_report.h"
-#include "service/wiring.h"
 
 #define RUNTIME_MAGIC MAGIC('R', 'U', 'N', 'T')
 #define LISTEN_PATIENCE_NS (30 * NS_PER_S)
 #define RETRY_PERIOD_TICKS 10
-#define DRAIN_NS (5 * NS_PER_S)
+#define DRAIN_NS (1800 * NS_PER_MS)  // the kubelet grants two seconds
 #define SILENCE_NS (60 * NS_PER_S)
 
 struct runtime {
     uint32_t magic;
-    const struct settings *settings;
     struct runtime_options options;
     struct loop *loop;
     struct account *account;
     struct watchdog *watchdog;
-    struct wiring wiring;
+    struct generations *generations;
+    struct reload *reload;
     struct endpoints *endpoints;
     struct loop_fd signals;
     struct timer tick;
     uint64_t started_ns, started_wall_ns;
-    unsigned ticks, degraded;
-    bool silence_said, drained;
+    unsigned ticks;
+    bool silence_said, is_listening, is_hurried, drained;
     unsigned stop_signals;
+    struct thread drain;  // on SIGTERM
+    uint64_t drain_deadline_ns;
 };
+
+static const struct wiring *current_of(const struct runtime *runtime)
+{
+    return generations_current(runtime->generations);
+}
 
 struct loop *runtime_loop(struct runtime *runtime)
 {
@@ -57,10 +67,11 @@ struct loop *runtime_loop(struct runtime *runtime)
 
 struct processor *runtime_evaluation(struct runtime *runtime)
 {
-    for (size_t i = 0; i < runtime->settings->processors.count; i++) {
-        struct processor *processor = runtime->wiring.processors[i].processor;
-        if (processor != NULL && processor_is_evaluation(processor)) {
-            return processor;
+    const struct wiring *wiring = current_of(runtime);
+    for (size_t i = 0; i < wiring->settings->processors.count; i++) {
+        const struct processor_part *part = wiring->processors[i];
+        if (part != NULL && processor_is_evaluation(part->slot.processor)) {
+            return part->slot.processor;
         }
     }
     return NULL;
@@ -75,8 +86,9 @@ static void silence_check(struct runtime *runtime, uint64_t now_ns)
     runtime->silence_said = true;
     if (metrics_sum("otelcol_receiver_accepted_spans") == 0) {
         struct bytes here = {0};
-        if (runtime->wiring.address_count > 0) {
-            here = runtime->wiring.addresses[runtime->wiring.address_count - 1];
+        const struct snapshot *snapshot = current_of(runtime)->snapshot;
+        if (snapshot->address_count > 0) {
+            here = snapshot->addresses[snapshot->address_count - 1];
         }
         bool all = bytes_start_with(here, BYTES_LITERAL("0.0.0.0"));  // loopback among them
         char endpoint[160];
@@ -91,17 +103,30 @@ static void silence_check(struct runtime *runtime, uint64_t now_ns)
 static void runtime_tick(struct timer *timer, void *arg, uint64_t now_ns)
 {
     struct runtime *runtime = arg;
-    for (size_t i = 0; i < runtime->settings->processors.count; i++) {
-        struct processor_slot *slot = &runtime->wiring.processors[i];
-        if (slot->processor != NULL && slot->ops->tick != NULL) {
-            slot->ops->tick(slot->processor, now_ns);
-        }
-    }
-    if (++runtime->ticks % RETRY_PERIOD_TICKS == 0 && runtime->degraded > 0) {
-        runtime->degraded = wiring_retry_exporters(&runtime->wiring);
+    generations_tick(runtime->generations, now_ns);
+    if (++runtime->ticks % RETRY_PERIOD_TICKS == 0 && !runtime->drain.started) {
+        (void)wiring_retry_exporters(generations_current(runtime->generations));
     }
     silence_check(runtime, now_ns);
     loop_set_timer(runtime->loop, timer, now_ns + NS_PER_S);
+}
+
+static void drain_run(void *arg)
+{
+    struct runtime *runtime = arg;
+    generations_drain(runtime->generations, runtime->drain_deadline_ns);
+    loop_stop(runtime->loop);
+}
+
+// The main loop goes on, so that metrics and health answer until the end.
+static void drain_begin(struct runtime *runtime)
+{
+    runtime->drain_deadline_ns = clock_mono_ns() + DRAIN_NS;
+    generations_freeze(runtime->generations);
+    if (!runtime->is_listening ||
+        thread_start(&runtime->drain, "sj-end", drain_run, runtime) != RESULT_OK) {
+        loop_stop(runtime->loop);  // runtime_run does it
+    }
 }
 
 static void runtime_signal(struct loop_fd *watch, uint32_t events)
@@ -111,15 +136,15 @@ static void runtime_signal(struct loop_fd *watch, uint32_t events)
     struct signalfd_siginfo info;
     while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            log_line(
-                LOG_WARN, "service",
-                "SIGHUP: reload is not part of this build; restart to change the configuration");
+            if (runtime->reload != NULL && runtime->stop_signals == 0) {
+                reload_request(runtime->reload);
+            }
         } else if (++runtime->stop_signals > 1) {
             log_line(LOG_WARN, "service", "second signal: stopping at once");
             _exit(1);
         } else {
             log_line(LOG_INFO, "service", "draining", LOG_INT("signal", info.ssi_signo));
-            loop_stop(runtime->loop);
+            drain_begin(runtime);
         }
     }
 }
@@ -148,7 +173,7 @@ static enum result runtime_listen(struct runtime *runtime, char *why, size_t why
 {
     uint64_t give_up_ns = clock_mono_ns() + LISTEN_PATIENCE_NS;
     bool said = false;
-    while (wiring_listen(&runtime->wiring, why, why_len) != RESULT_OK) {
+    while (generations_listen(runtime->generations, why, why_len) != RESULT_OK) {
         if (runtime->options.strict || clock_mono_ns() > give_up_ns || runtime->stop_signals > 0) {
             return RESULT_FAIL;
         }
@@ -159,6 +184,7 @@ static enum result runtime_listen(struct runtime *runtime, char *why, size_t why
         }
         loop_run_once(runtime->loop, 250);
     }
+    runtime->is_listening = true;
     return RESULT_OK;
 }
 
@@ -181,15 +207,16 @@ static void start_lines(struct runtime *runtime)
     if (runtime->options.quiet) {
         return;
     }
-    for (size_t i = 0; i < runtime->settings->exporters.count; i++) {
-        const struct exporter_slot *slot = &runtime->wiring.exporters[i];
-        const struct exporter *exporter = atomic_load(&slot->exporter);
+    const struct wiring *wiring = current_of(runtime);
+    for (size_t i = 0; i < wiring->settings->exporters.count; i++) {
+        const struct exporter_part *part = wiring->exporters[i];
+        const struct exporter *exporter = part != NULL ? atomic_load(&part->slot.exporter) : NULL;
         struct exporter_status status = {0};
         if (exporter == NULL) {
             continue;  // not used, or degraded: that has been said
         }
-        slot->ops->status(exporter, &status);
-        log_line(LOG_INFO, "service", "forwarding to", LOG_TEXT("exporter", slot->id),
+        part->slot.ops->status(exporter, &status);
+        log_line(LOG_INFO, "service", "forwarding to", LOG_TEXT("exporter", part->slot.id),
                  LOG_TEXT("endpoint", status.destination));
     }
     if (evaluation != NULL) {
@@ -197,12 +224,36 @@ static void start_lines(struct runtime *runtime)
     }
     log_line(LOG_INFO, "service", "Everything is ready. Begin running and processing data.",
              LOG_INT("start_ms", (clock_mono_ns() - runtime->started_ns) / NS_PER_MS),
-             LOG_INT("shards", runtime->wiring.shard_count),
+             LOG_INT("shards", wiring->unit->shard_count),
              LOG_INT("memory_cap_bytes", account_cap(runtime->account)));
 }
 
-enum result runtime_start(const struct settings *settings, const struct runtime_options *options,
-                          struct runtime **out, char *why, size_t why_len)
+// What a generation does not hold: logs and the endpoints of our own.
+static void runtime_apply(void *arg, const struct settings *settings)
+{
+    struct runtime *runtime = arg;
+    const struct telemetry_settings *telemetry = &settings->telemetry;
+    log_configure((enum log_level)telemetry->log_level, (enum log_encoding)telemetry->log_encoding,
+                  2);
+    if (runtime->endpoints != NULL) {
+        endpoints_apply(runtime->endpoints, settings);
+    }
+}
+
+static void reload_open(struct runtime *runtime)
+{
+    const struct reload_setup setup = {.loop = runtime->loop,
+                                       .generations = runtime->generations,
+                                       .arguments = runtime->options.arguments,
+                                       .config = runtime->options.config,
+                                       .applied = runtime_apply,
+                                       .arg = runtime};
+    if (setup.arguments != NULL) {
+        runtime->reload = reload_new(&setup);
+    }
+}
+
+static struct runtime *runtime_make(const struct runtime_options *options)
 {
     // Bodies of a megabyte come from recycled heap, not from fresh mappings; and what was freed at
     // the heap's end stays there for the next one: a page taken anew costs more than its sending.
@@ -211,7 +262,6 @@ enum result runtime_start(const struct settings *settings, const struct runtime_
     struct runtime *runtime = calloc(1, sizeof(*runtime));
     CHECK(runtime != NULL);
     runtime->magic = RUNTIME_MAGIC;
-    runtime->settings = settings;
     runtime->options = *options;
     runtime->started_ns = clock_mono_ns();
     runtime->started_wall_ns = clock_wall_ns();
@@ -219,25 +269,40 @@ enum result runtime_start(const struct settings *settings, const struct runtime_
     runtime->account = account_new(account_detect_cap());
     runtime->watchdog = watchdog_new(NULL);
     watchdog_set_process(runtime->watchdog);
+    return runtime;
+}
+
+static enum result runtime_open(struct runtime *runtime, const struct settings *settings, char *why,
+                                size_t why_len)
+{
     if (runtime->loop == NULL || signals_open(runtime) != RESULT_OK) {
         snprintf(why, why_len, "no descriptors left for the main loop");
-        runtime_free(&runtime);
         return RESULT_FAIL;
     }
-    runtime->degraded = wiring_build(&runtime->wiring, settings, runtime->account, options->quiet);
-    if (options->strict && runtime->degraded > 0) {
+    runtime->generations = generations_new(runtime->loop, runtime->account);
+    struct snapshot *snapshot = snapshot_borrow(settings);
+    unsigned degraded = generations_start(runtime->generations, snapshot);
+    snapshot_unref(&snapshot);
+    if (runtime->options.strict && degraded > 0) {
         snprintf(why, why_len, "--strict: %u components are degraded (see the lines above)",
-                 runtime->degraded);
-        runtime_free(&runtime);
+                 degraded);
         return RESULT_FAIL;
     }
-    if (!options->without_servers) {
+    if (!runtime->options.without_servers) {
         runtime->endpoints = endpoints_open(runtime->loop, settings, runtime);
     }
-    if (runtime_listen(runtime, why, why_len) != RESULT_OK) {
+    return runtime_listen(runtime, why, why_len);
+}
+
+enum result runtime_start(const struct settings *settings, const struct runtime_options *options,
+                          struct runtime **out, char *why, size_t why_len)
+{
+    struct runtime *runtime = runtime_make(options);
+    if (runtime_open(runtime, settings, why, why_len) != RESULT_OK) {
         runtime_free(&runtime);
         return RESULT_FAIL;
     }
+    reload_open(runtime);
     start_lines(runtime);
     timer_init(&runtime->tick, runtime_tick, runtime);
     loop_set_timer(runtime->loop, &runtime->tick, clock_mono_ns() + NS_PER_S);
@@ -254,7 +319,7 @@ static void stop_at_once(int number)
     _exit(written > 0 ? 1 : 2);
 }
 
-// The drain keeps this thread busy: from here on nobody reads the descriptor, and a further signal
+// The end keeps this thread busy: from here on nobody reads the descriptor, and a further signal
 // must still be obeyed. The other threads keep theirs blocked.
 static void signals_stop_at_once(void)
 {
@@ -283,12 +348,38 @@ void runtime_stop(struct runtime *runtime)
 
 void runtime_drain(struct runtime *runtime, uint64_t deadline_ns)
 {
-    if (!runtime->drained) {
-        runtime->drained = true;
-        wiring_drain(&runtime->wiring, deadline_ns);
-        if (!runtime->options.quiet) {
-            log_line(LOG_INFO, "service", "Shutdown complete.");
-        }
+    if (runtime->drained) {
+        return;
+    }
+    runtime->drained = true;
+    bool has_run = runtime->drain.started;
+    thread_join(&runtime->drain);
+    if (!has_run) {
+        generations_freeze(runtime->generations);
+        generations_drain(runtime->generations, deadline_ns);
+    }
+    if (!runtime->options.quiet) {
+        log_line(LOG_INFO, "service", "Shutdown complete.");
+    }
+}
+
+bool runtime_is_ready(const struct runtime *runtime)
+{
+    return runtime->is_listening && !runtime->is_hurried && runtime->stop_signals == 0;
+}
+
+bool runtime_is_alive(const struct runtime *runtime)
+{
+    return watchdog_still_s(runtime->watchdog) < WATCHDOG_PATIENCE_S - 1;
+}
+
+void runtime_hurry(struct runtime *runtime)
+{
+    if (!runtime->is_hurried) {
+        runtime->is_hurried = true;
+        log_line(LOG_INFO, "service",
+                 "the end is announced: what is open is decided and sent at once; still accepting");
+        generations_hurry(runtime->generations);
     }
 }
 
@@ -299,9 +390,10 @@ void runtime_free(struct runtime **runtime)
     }
     struct runtime *moved = *runtime;
     *runtime = NULL;
-    if (moved->wiring.settings != NULL) {
+    reload_free(&moved->reload);
+    if (moved->generations != NULL) {
         runtime_drain(moved, clock_mono_ns() + DRAIN_NS);
-        wiring_free(&moved->wiring);
+        generations_free(&moved->generations);
     }
     endpoints_close(&moved->endpoints);
     if (moved->signals.fd > 0) {
@@ -317,12 +409,27 @@ void runtime_free(struct runtime **runtime)
     free(moved);
 }
 
+static struct status_report report_of(struct runtime *runtime)
+{
+    return (struct status_report){.wiring = current_of(runtime),
+                                  .retiring = generations_retiring(runtime->generations),
+                                  .account = runtime->account,
+                                  .evaluation = runtime_evaluation(runtime),
+                                  .started_wall_ns = runtime->started_wall_ns};
+}
+
 void runtime_status(struct runtime *runtime, struct buffer *out)
 {
-    status_report_write(&(struct status_report){.settings = runtime->settings,
-                                                .wiring = &runtime->wiring,
-                                                .account = runtime->account,
-                                                .evaluation = runtime_evaluation(runtime),
-                                                .started_wall_ns = runtime->started_wall_ns},
-                        out);
+    const struct status_report report = report_of(runtime);
+    status_report_write(&report, out);
+}
+
+void runtime_pipelines(struct runtime *runtime, bool html, struct buffer *out)
+{
+    const struct status_report report = report_of(runtime);
+    if (html) {
+        pipelines_page_write_html(&report, out);
+    } else {
+        pipelines_page_write_json(&report, out);
+    }
 }

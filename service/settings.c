@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "service/storage.h"
 
 #define SETTINGS_ARENA_MAX ((size_t)8 << 20)
 
@@ -277,7 +278,7 @@ static void components_bind(struct settings *settings, const struct config_node 
 static bool pipeline_signal(struct bytes id, enum signal *signal)
 {
     struct bytes type = id_type(id);
-    for (int i = 0; i < SIGNAL_COUNT; i++) {
+    for (int i = 0; i < SIGNAL_OTLP_COUNT; i++) {
         if (bytes_equal_text(type, signal_name((enum signal)i))) {
             *signal = (enum signal)i;
             return true;
@@ -286,12 +287,12 @@ static bool pipeline_signal(struct bytes id, enum signal *signal)
     return false;
 }
 
-// Written in the file, but of a type that this build does not have: that fault has been told.
-static bool is_written(const struct component_list *list, const struct config_node *id)
+// Written in this map, but of a type that this build does not have: that fault has been told.
+static bool is_written(const struct config_node *map, const struct config_node *id)
 {
-    for (size_t i = 0; i < config_count(list->map); i++) {
+    for (size_t i = 0; i < config_count(map); i++) {
         struct bytes key;
-        config_member(list->map, i, &key);
+        config_member(map, i, &key);
         if (bytes_equal(key, config_text(id))) {
             return true;
         }
@@ -302,8 +303,9 @@ static bool is_written(const struct component_list *list, const struct config_no
 // Resolves the list `key` of a pipeline to indexes; what cannot be resolved is an error and left
 // out.
 static size_t pipeline_references(const struct config_node *node, const struct kind_table *table,
-                                  struct component_list *list, const char *path, enum signal signal,
-                                  unsigned *indexes, size_t max, struct option_errors *errors)
+                                  struct component_list *list, const struct config_node *connectors,
+                                  const char *path, enum signal signal, unsigned *indexes,
+                                  size_t max, struct option_errors *errors)
 {
     const struct config_node *names = config_get(node, table->key);
     size_t count = 0;
@@ -314,13 +316,14 @@ static size_t pipeline_references(const struct config_node *node, const struct k
         while (k < list->count && !bytes_equal_text(id, list->items[k].id)) {
             k++;
         }
-        if (k == list->count && is_written(list, item)) {
+        if (k == list->count && (is_written(list->map, item) || is_written(connectors, item))) {
             continue;
         }
         if (k == list->count) {
             option_error(errors, path, item, "references %s \"%.*s\" which is not configured",
                          table->singular, BYTES_PRINTF(id));
-        } else if ((list->items[k].kind->signals & 1U << signal) == 0) {
+        } else if (list->items[k].kind->signals != 1U << SIGNAL_SCORES &&
+                   (list->items[k].kind->signals & 1U << signal) == 0) {
             option_error(errors, path, item, "%s \"%.*s\" does not take %s", table->singular,
                          BYTES_PRINTF(id), signal_name(signal));
         } else if (count == max) {
@@ -331,6 +334,41 @@ static size_t pipeline_references(const struct config_node *node, const struct k
         }
     }
     return count;
+}
+
+// Scores need somebody who makes them, and telemetry a taker of its own.
+static void pipeline_check_scores(struct settings *settings,
+                                  const struct pipeline_settings *pipeline,
+                                  const struct config_node *node, struct option_errors *errors)
+{
+    bool has_maker = false;
+    size_t sinks = 0;
+    for (size_t i = 0; i < pipeline->processor_count; i++) {
+        const struct processor_ops *ops = settings->processors.items[pipeline->processors[i]].ops;
+        has_maker = has_maker || ops->score_sinks != NULL;
+    }
+    for (size_t i = 0; i < pipeline->exporter_count; i++) {
+        const struct component_settings *exporter =
+            &settings->exporters.items[pipeline->exporters[i]];
+        if ((exporter->kind->signals & 1U << pipeline->signal) != 0) {
+            continue;
+        }
+        sinks++;
+        if (!has_maker && exporter->kind->signals != 1U << SIGNAL_SCORES) {
+            option_error(errors, pipeline->path, node, "exporter \"%s\" does not take %s",
+                         exporter->id, signal_name(pipeline->signal));
+        } else if (!has_maker) {
+            option_error(errors, pipeline->path, node,
+                         "exporter \"%s\" takes scores only, and no processor of this pipeline "
+                         "makes any: add evaluation to its processors",
+                         exporter->id);
+        }
+    }
+    if (sinks > 0 && sinks == pipeline->exporter_count) {
+        option_error(errors, pipeline->path, node,
+                     "its exporters take scores only: add one that takes %s (nop drops them)",
+                     signal_name(pipeline->signal));
+    }
 }
 
 static void pipeline_bind(struct settings *settings, struct bytes id,
@@ -358,20 +396,21 @@ static void pipeline_bind(struct settings *settings, struct bytes id,
     size_t count;
     const struct kind_table *tables = kind_tables(&count);
     pipeline->receiver_count =
-        pipeline_references(node, &tables[0], &settings->receivers, path, pipeline->signal,
-                            pipeline->receivers, SETTINGS_COMPONENTS_MAX, errors);
+        pipeline_references(node, &tables[0], &settings->receivers, settings->connectors, path,
+                            pipeline->signal, pipeline->receivers, SETTINGS_COMPONENTS_MAX, errors);
     pipeline->processor_count =
-        pipeline_references(node, &tables[1], &settings->processors, path, pipeline->signal,
-                            pipeline->processors, SETTINGS_CHAIN_MAX, errors);
+        pipeline_references(node, &tables[1], &settings->processors, settings->connectors, path,
+                            pipeline->signal, pipeline->processors, SETTINGS_CHAIN_MAX, errors);
     pipeline->exporter_count =
-        pipeline_references(node, &tables[2], &settings->exporters, path, pipeline->signal,
-                            pipeline->exporters, SETTINGS_COMPONENTS_MAX, errors);
+        pipeline_references(node, &tables[2], &settings->exporters, settings->connectors, path,
+                            pipeline->signal, pipeline->exporters, SETTINGS_COMPONENTS_MAX, errors);
     if (config_count(config_get(node, "receivers")) == 0) {
         option_error(errors, path, node, "must have at least one receiver");
     }
     if (config_count(config_get(node, "exporters")) == 0) {
         option_error(errors, path, node, "must have at least one exporter");
     }
+    pipeline_check_scores(settings, pipeline, node, errors);
     note_fault(pipeline->why, errors->out, from);
     if (pipeline->why[0] == '\0' && pipeline->exporter_count == 0) {
         snprintf(pipeline->why, sizeof(pipeline->why), "%s: none of its exporters can be built",
@@ -452,6 +491,19 @@ static void telemetry_bind(struct settings *settings, const struct config_node *
     reader_bind(settings, config.readers);
 }
 
+// No connector is part of this build; each is told once, here.
+static void connectors_refuse(const struct config_node *map, struct option_errors *errors)
+{
+    for (size_t i = 0; i < config_count(map); i++) {
+        struct bytes id;
+        const struct config_node *node = config_member(map, i, &id);
+        const char *advice = known_advice("connectors", id_type(id));
+        option_error(errors, "connectors", node, "\"%.*s\" is not part of this build; %s",
+                     BYTES_PRINTF(id),
+                     advice != NULL ? advice : "name the exporters in each pipeline");
+    }
+}
+
 // The two extensions; each is a row. An extension acts only when service::extensions names it, but
 // the API is always on.
 static void extensions_bind(struct settings *settings, const struct config_node *root,
@@ -474,25 +526,48 @@ static void extensions_bind(struct settings *settings, const struct config_node 
     for (size_t i = 0; i < config_count(map); i++) {
         struct bytes id;
         const struct config_node *node = config_member(map, i, &id);
-        if (!bytes_equal_text(id, rows[0].type) && !bytes_equal_text(id, rows[1].type)) {
+        if (!bytes_equal_text(id, rows[0].type) && !bytes_equal_text(id, rows[1].type) &&
+            authenticator_kind_find(id_type(id)) == NULL && !storage_is(id)) {
             const char *advice = known_advice("extensions", id_type(id));
             option_error(errors, "extensions", node, "\"%.*s\" is not part of this build; %s",
                          BYTES_PRINTF(id),
                          advice != NULL
                              ? advice
-                             : "remove it (valid values: [health_check evaluation_api])");
+                             : "remove it (valid values: [health_check evaluation_api basicauth "
+                               "bearertokenauth file_storage headers_setter])");
         }
     }
     const struct config_node *names = config_get(config_get(root, "service"), "extensions");
+    authentication_bind(&settings->authentication, map, names, &settings->arena, errors);
+    storage_bind(settings, map, names, errors);
     for (size_t i = 0; i < config_count(names); i++) {
         struct bytes id = config_text(config_at(names, i));
         bool found =
             config_get(map, "health_check") != NULL && bytes_equal_text(id, "health_check");
         settings->health.enabled = settings->health.enabled || found;
+        found = found || authentication_knows(&settings->authentication, id) ||
+                (storage_is(id) && config_get(map, (const char *)id.ptr) != NULL);
         if (!found && !bytes_equal_text(id, "evaluation_api") &&
             known_advice("extensions", id_type(id)) == NULL) {
             option_error(errors, "service::extensions", config_at(names, i),
                          "references extension \"%.*s\" which is not configured", BYTES_PRINTF(id));
+        }
+    }
+}
+
+// What `auth` of a component names.
+static void references_check(const struct settings *settings, struct component_list *list,
+                             enum authenticator_role role, struct option_errors *errors)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct component_settings *component = &list->items[i];
+        unsigned before = errors->count;
+        size_t from = errors->out->len;
+        authentication_check(&settings->authentication, component->node, role, component->path,
+                             errors);
+        if (errors->count > before) {
+            component->faults += errors->count - before;
+            note_fault(component->why, errors->out, from);
         }
     }
 }
@@ -510,6 +585,25 @@ static void keys_check(const struct config_node *node, const char *path, const c
         if (keys[k] == NULL) {
             option_error(errors, path, member, "has invalid keys: %.*s", BYTES_PRINTF(key));
         }
+    }
+}
+
+// A receiver passes requests on to one host only; a run takes the first.
+static void relays_check(const struct settings *settings, struct option_errors *errors)
+{
+    const char *first = NULL;
+    for (size_t i = 0; i < settings->exporters.count; i++) {
+        const struct component_settings *exporter = &settings->exporters.items[i];
+        struct relay_target target;
+        if (!exporter->used || exporter->kind->relay == NULL ||
+            !exporter->kind->relay(exporter->config, &target)) {
+            continue;
+        }
+        if (first != NULL) {
+            option_error(errors, exporter->path, config_get(exporter->node, "relay"),
+                         "relay is on at %s already: one exporter can have it", first);
+        }
+        first = first != NULL ? first : exporter->path;
     }
 }
 
@@ -535,18 +629,19 @@ struct settings *settings_new(const struct config *config, struct option_errors 
     const struct config_node *service = config_get(root, "service");
     keys_check(root, "", top, errors);
     keys_check(service, "service", inner, errors);
-    if (config_count(config_get(root, "connectors")) > 0) {
-        option_error(errors, "connectors", config_get(root, "connectors"),
-                     "connectors are not part of this build: name the exporters in each pipeline");
-    }
+    settings->connectors = config_get(root, "connectors");
+    connectors_refuse(settings->connectors, errors);
     size_t count;
     const struct kind_table *tables = kind_tables(&count);
     for (size_t i = 0; i < count; i++) {
         components_bind(settings, root, &tables[i], errors);
     }
     extensions_bind(settings, root, errors);
+    references_check(settings, &settings->receivers, AUTHENTICATOR_SERVER, errors);
+    references_check(settings, &settings->exporters, AUTHENTICATOR_CLIENT, errors);
     telemetry_bind(settings, config_get(service, "telemetry"), errors);
     pipelines_bind(settings, config_get(service, "pipelines"), errors);
+    relays_check(settings, errors);
     unused_warn(&settings->receivers, errors);
     unused_warn(&settings->processors, errors);
     unused_warn(&settings->exporters, errors);
@@ -589,6 +684,9 @@ void settings_document(struct buffer *out)
     option_document(settings_health_options, "", out);
     buffer_append_text(out, "\n### evaluation_api\n\n");
     option_document(settings_api_options, "", out);
+    authentication_document(out);
+    buffer_append_text(out, "\n### file_storage\n\n");
+    option_document(storage_options, "", out);
     buffer_append_text(out, "\n## service::telemetry\n\n");
     option_document(settings_telemetry_options, "", out);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "proto/component.h"
+#include "service/authentication.h"
 
 #define SETTINGS_COMPONENTS_MAX 32  // per kind
 #define SETTINGS_PIPELINES_MAX 16
@@ -56,8 +57,11 @@ struct telemetry_settings {
 struct settings {
     struct arena arena;
     struct component_list receivers, processors, exporters;
+    const struct config_node *connectors;  // as written; all of them are refused
     struct pipeline_settings pipelines[SETTINGS_PIPELINES_MAX];
     size_t pipeline_count;
+    struct authentication_settings authentication;
+    struct storage_settings *storage;  // storage.h; never NULL
     struct endpoint_settings health;  // extension health_check
     struct endpoint_settings
         api;  // extension evaluation_api: explain and status; on by default, localhost:13134

@@ -24,7 +24,7 @@ static void put_received(struct json_writer *out)
 {
     json_key(out, "received");
     json_begin_object(out);
-    for (int s = 0; s < SIGNAL_COUNT; s++) {
+    for (int s = 0; s < SIGNAL_OTLP_COUNT; s++) {
         char name[80];
         snprintf(name, sizeof(name), "otelcol_receiver_accepted_%s", signal_items((enum signal)s));
         put_count(out, signal_items((enum signal)s), metrics_sum(name));
@@ -40,11 +40,12 @@ static void put_exporters(const struct status_report *report, struct json_writer
 {
     json_key(out, "exporters");
     json_begin_array(out);
-    for (size_t i = 0; i < report->settings->exporters.count; i++) {
-        const struct exporter_slot *slot = &report->wiring->exporters[i];
-        if (!report->settings->exporters.items[i].used) {
+    for (size_t i = 0; i < report->wiring->settings->exporters.count; i++) {
+        const struct exporter_part *part = report->wiring->exporters[i];
+        if (part == NULL) {
             continue;
         }
+        const struct exporter_slot *slot = &part->slot;
         json_begin_object(out);
         json_key(out, "id");
         json_put_literal(out, slot->id);
@@ -121,6 +122,7 @@ void status_report_write(const struct status_report *report, struct buffer *out)
               (double)((clock_wall_ns() - report->started_wall_ns) / NS_PER_S));
     put_count(&writer, "rss_bytes", (double)account_process_rss());
     put_count(&writer, "memory_cap_bytes", (double)account_cap(report->account));
+    put_count(&writer, "generation", (double)report->wiring->number);
     put_received(&writer);
     put_exporters(report, &writer);
     if (report->evaluation != NULL) {

@@ -6,8 +6,8 @@
 #include "service/wiring.h"
 
 struct status_report {
-    const struct settings *settings;
-    struct wiring *wiring;
+    const struct wiring *wiring;    // the generation that is current
+    const struct wiring *retiring;  // earlier ones; may be NULL
     const struct account *account;
     struct processor *evaluation;  // may be NULL
     uint64_t started_wall_ns;

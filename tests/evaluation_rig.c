@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "processor/legacy.h"
 #include "proto/attribute.h"
 #include "proto/otlp_json.h"
 
@@ -15,10 +16,14 @@ static enum result rig_job_new(void *arg, int judge, const struct rubric *rubric
                                struct judge_job **job)
 {
     struct rig *rig = arg;
-    (void)rubric, (void)interaction, (void)redactor;
+    (void)redactor;
     struct rig_job *made = calloc(1, sizeof(*made));
     CHECK(made && rig);
     made->judge = judge;
+    if (rig->judge_says) {
+        rig->judge_says(rig->judge_arg, rubric, interaction, &made->said);
+        made->is_said = true;
+    }
     *job = &made->job;
     return RESULT_OK;
 }
@@ -52,8 +57,8 @@ static enum result rig_submit(void *arg, struct judge_job **job)
 
 static double rig_estimate(void *arg, int judge, size_t bytes)
 {
-    (void)arg, (void)judge, (void)bytes;
-    return 0;
+    (void)judge, (void)bytes;
+    return ((struct rig *)arg)->judge_usd;
 }
 
 static void job_answer(struct rig *rig, struct rig_job *job, enum outcome outcome, double value)
@@ -63,6 +68,9 @@ static void job_answer(struct rig *rig, struct rig_job *job, enum outcome outcom
     result->score.outcome = outcome;
     result->score.value = value;
     snprintf(result->score.explanation, sizeof(result->score.explanation), "because");
+    if (job->is_said) {
+        *result = job->said;
+    }
     rig->job_count--;
     job->job.done(&job->job);
 }
@@ -99,7 +107,12 @@ static bool keep_span(void *arg, const struct item_view *view)
 {
     struct keep *keep = arg;
     struct rig *rig = keep->rig;
-    CHECK(rig->span_count < RIG_SPANS_MAX && view->fault == SCAN_OK);
+    CHECK(view->fault == SCAN_OK);
+    if (rig->forgets) {
+        rig->forgotten++;
+        return true;
+    }
+    CHECK(rig->span_count < RIG_SPANS_MAX);
     struct rig_span *span = &rig->spans[rig->span_count++];
     memset(span, 0, sizeof(*span));
     if (view->trace_id) {
@@ -154,18 +167,36 @@ static void out_drop(void *arg, struct shard *shard, struct processor *processor
     parcel_unref(parcel);
 }
 
+static void scores_take(struct rig *rig, struct bytes request, uint32_t count)
+{
+    rig->score_count += count;
+    rig->score_batches++;
+    if (rig->on_scores) {
+        rig->on_scores(rig->scores_arg, request);
+    } else {
+        buffer_append_bytes(&rig->scores, request);
+    }
+}
+
 static enum result out_emit(void *arg, struct shard *shard, struct processor *processor,
-                            enum signal signal, struct batch **batch, uint32_t item_count)
+                            enum signal signal, enum emit_to to, struct batch **batch,
+                            uint32_t item_count)
 {
     struct rig *rig = arg;
     (void)shard, (void)processor;
     enum result result = rig->own_refused ? RESULT_SHED : RESULT_OK;
-    if (signal == SIGNAL_LOGS && rig->no_logs) {
+    bool nobody = (signal == SIGNAL_LOGS && rig->no_logs) ||
+                  (signal == SIGNAL_SCORES && rig->no_scores) ||
+                  (signal == SIGNAL_TRACES && rig->all_native && to == EMIT_TO_SCORELESS);
+    if (nobody) {
         result = RESULT_MISSING;
+    } else if (signal == SIGNAL_SCORES && result == RESULT_OK) {
+        scores_take(rig, (*batch)->body, item_count);
     } else if (signal == SIGNAL_LOGS && result == RESULT_OK) {
         buffer_append_bytes(&rig->logs, (*batch)->body);
         rig->log_count += item_count;
     } else if (result == RESULT_OK) {
+        rig->carrier_to = to;
         export_bytes(rig, (*batch)->body, true);
     }
     batch_release(batch);
@@ -199,6 +230,17 @@ static void options_load(struct rig *rig, const char *yaml)
     buffer_fini(&warnings);
 }
 
+// The budget was made on the machine's clock.
+static void budget_on_clock(struct rig *rig)
+{
+    struct evaluation *evaluation = evaluation_of(rig->processor);
+    if (evaluation->budget) {
+        budget_free(evaluation->budget);
+        evaluation->budget = budget_new(&evaluation->config->budget, rig->now_ns);
+        evaluation->legacy->budget = evaluation->budget;
+    }
+}
+
 void rig_open(struct rig *rig, const char *yaml)
 {
     size_t account_bytes = rig->account_bytes;
@@ -208,6 +250,7 @@ void rig_open(struct rig *rig, const char *yaml)
     rig->spans = calloc(RIG_SPANS_MAX, sizeof(*rig->spans));
     CHECK(rig->spans);
     buffer_init(&rig->logs, (size_t)64 << 20);
+    buffer_init(&rig->scores, (size_t)64 << 20);
     rig->now_ns = UINT64_C(1000000000000);
     rig->judge_value = 1;
     rig->judge_outcome = OUTCOME_SCORE;
@@ -224,6 +267,7 @@ void rig_open(struct rig *rig, const char *yaml)
     }
     struct judge_port port = {rig_job_new, rig_submit, rig_job_free, rig_estimate, rig};
     evaluation_use_judges(rig->processor, &port);
+    budget_on_clock(rig);
     evaluation_processor.tick(rig->processor, rig->now_ns);
     const struct processor_ops *ops = &evaluation_processor;
     struct shard_config config = {.out = {out_pass, out_drop, out_emit, rig},
@@ -248,11 +292,14 @@ void rig_close(struct rig *rig)
     }
     free(rig->spans);
     buffer_fini(&rig->logs);
+    buffer_fini(&rig->scores);
     config_free(&rig->config);
     arena_fini(&rig->memory);
     account_free(rig->account);
     memset(rig, 0, sizeof(*rig));
 }
+
+enum { SPAN_BYTES_MIN = 28 };  // its two ids
 
 struct door {
     struct rig *rig;
@@ -316,9 +363,10 @@ void rig_offer(struct rig *rig, struct bytes request, bool packed)
     if (packed) {
         batch->packed = BYTES_LITERAL("as it came");
     }
-    door.look = calloc(RIG_SPANS_MAX, sizeof(*door.look));
-    door.notes = calloc(RIG_SPANS_MAX, sizeof(*door.notes));
-    door.take = calloc(RIG_SPANS_MAX, sizeof(*door.take));
+    const size_t spans_max = request.len / SPAN_BYTES_MIN + 1;
+    door.look = calloc(spans_max, sizeof(*door.look));
+    door.notes = calloc(spans_max, sizeof(*door.notes));
+    door.take = calloc(spans_max, sizeof(*door.take));
     CHECK(door.look && door.take && door.notes);
     CHECK(scan_request(SIGNAL_TRACES, batch->body, 0, door_item, &door, &report) == RESULT_OK);
     batch->item_count = report.item_count;
@@ -440,6 +488,34 @@ const struct rig_span *rig_own(const struct rig *rig, size_t index)
 static bool find_value(const struct rig_span *span, const char *key, struct any_view *value)
 {
     return span && attribute_find(bytes_from(span->item, span->len), SPAN_ATTRIBUTES, key, value);
+}
+
+struct nth {
+    size_t left;
+    struct score_record *record;
+    bool found;
+};
+
+static bool score_item(void *arg, const struct item_view *view)
+{
+    struct nth *nth = arg;
+    CHECK(view->fault == SCAN_OK);
+    if (nth->left-- > 0) {
+        return true;
+    }
+    nth->found = score_record_read(view->item, nth->record);
+    CHECK(nth->found);
+    return false;
+}
+
+bool rig_score(const struct rig *rig, size_t index, struct score_record *record)
+{
+    struct nth nth = {index, record, false};
+    struct scan_report report;
+    enum result result = scan_request(SIGNAL_SCORES, buffer_view(&rig->scores), SCAN_CHECK_UTF8,
+                                      score_item, &nth, &report);
+    CHECK(result == RESULT_OK || result == RESULT_STOP);
+    return nth.found;
 }
 
 bool rig_text(const struct rig_span *span, const char *key, char *out, size_t out_len)

@@ -8,6 +8,7 @@
 
 #include "processor/evaluation_state.h"
 #include "processor/shard.h"
+#include "proto/score.h"
 
 #define RIG_SPANS_MAX 65536
 
@@ -24,6 +25,8 @@ struct rig_job {
     struct rig_job *next;
     uint64_t due_ns;  // UINT64_MAX: waits for rig_judge_answer
     int judge;
+    bool is_said;  // `said` is the answer
+    struct judge_result said;
 };
 
 struct rig {
@@ -44,7 +47,23 @@ struct rig {
     enum outcome judge_outcome;
     uint64_t judge_delay_ns;   // UINT64_MAX: only rig_judge_answer
     enum result judge_submit;  // RESULT_OK, or what submitting answers
-    struct buffer logs;        // log requests that were emitted
+    // Reads and answers when it is asked; the result is told when it is due. NULL: judge_outcome
+    // and judge_value of the moment in which it is.
+    void (*judge_says)(void *arg, const struct rubric *rubric,
+                       const struct interaction *interaction, struct judge_result *result);
+    void *judge_arg;
+    double judge_usd;      // estimate of one call
+    struct buffer logs;    // log requests that were emitted
+    struct buffer scores;  // score requests that were emitted, unless on_scores takes them
+    uint32_t score_count;
+    unsigned score_batches;
+    void (*on_scores)(void *arg, struct bytes request);
+    void *scores_arg;
+    bool forgets;  // spans are counted, not kept
+    size_t forgotten;
+    bool all_native;          // every exporter takes scores: nobody wants carriers in `auto`
+    bool no_scores;           // emit says RESULT_MISSING for scores
+    enum emit_to carrier_to;  // of the last carrier
     uint32_t log_count;
     bool no_logs;          // emit says RESULT_MISSING for logs
     bool own_refused;      // emit says RESULT_SHED
@@ -66,6 +85,8 @@ const struct rig_span *rig_find(const struct rig *rig, uint8_t trace, uint8_t sp
 size_t rig_count(const struct rig *rig, uint8_t trace, uint8_t span);
 size_t rig_own_count(const struct rig *rig);
 const struct rig_span *rig_own(const struct rig *rig, size_t index);
+// The n-th score record that was emitted, with views into rig->scores; false: there are fewer.
+bool rig_score(const struct rig *rig, size_t index, struct score_record *record);
 bool rig_text(const struct rig_span *span, const char *key, char *out, size_t out_len);
 bool rig_number(const struct rig_span *span, const char *key, double *value);
 bool rig_has(const struct rig_span *span, const char *key);

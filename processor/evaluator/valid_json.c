@@ -88,4 +88,5 @@ const struct evaluator_ops evaluator_valid_json = {
     .config_size = sizeof(struct valid_json_config),
     .prepare = prepare,
     .release = release,
-    .grade = grade};
+    .grade = grade,
+    .is_boolean = true};

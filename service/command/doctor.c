@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -91,15 +92,15 @@ static bool is_local_exporter(const struct component_kind *kind)
     return false;
 }
 
-static void check_exporter(struct wiring *wiring, size_t index)
+static void check_exporter(const struct exporter_part *part)
 {
-    const struct component_settings *component = &wiring->settings->exporters.items[index];
-    struct exporter *exporter = atomic_load(&wiring->exporters[index].exporter);
+    const struct component_settings *component = part->part.settings;
+    struct exporter *exporter = atomic_load(&part->slot.exporter);
     if (component->faults > 0) {
         return;  // told with the configuration
     }
     if (exporter == NULL) {
-        say(false, component->path, "%s", wiring->exporters[index].why);
+        say(false, component->path, "%s", part->slot.why);
         return;
     }
     if (is_local_exporter(component->kind)) {
@@ -108,7 +109,7 @@ static void check_exporter(struct wiring *wiring, size_t index)
     }
     struct batch *batch = batch_make(SIGNAL_TRACES, BYTES_NONE, clock_mono_ns());
     struct parcel *parcel = parcel_new(batch, PARCEL_ALL, NULL, 0, 1);
-    const struct exporter_ops *ops = wiring->exporters[index].ops;
+    const struct exporter_ops *ops = part->slot.ops;
     struct exporter_status status = {0};
     if (ops->reserve(exporter, SIGNAL_TRACES, 0, 0, false) == RESULT_OK) {
         ops->push(exporter, &parcel->links[0]);
@@ -197,31 +198,44 @@ static void check_own_ports(const struct settings *settings, bool running)
     }
 }
 
+static void check_parts(const struct wiring *wiring)
+{
+    for (size_t i = 0; i < wiring->settings->exporters.count; i++) {
+        if (wiring->exporters[i] != NULL) {
+            check_exporter(wiring->exporters[i]);
+        }
+    }
+    for (size_t i = 0; i < wiring->settings->processors.count; i++) {
+        const struct processor_part *part = wiring->processors[i];
+        const struct component_settings *component = &wiring->settings->processors.items[i];
+        if (part == NULL) {
+            continue;
+        }
+        if (part->slot.processor == NULL && component->faults == 0) {
+            say(false, component->path, "%s", component->why);
+        } else if (processor_is_evaluation(part->slot.processor)) {
+            check_judges(part->slot.processor);
+        }
+    }
+}
+
 static void check_wiring(const struct settings *settings, bool running)
 {
     struct account *account = account_new(account_detect_cap());
-    struct wiring wiring;
     log_configure(LOG_ERROR, LOG_CONSOLE, open("/dev/null", O_WRONLY | O_CLOEXEC));
-    (void)wiring_build(&wiring, settings, account, true);
-    for (size_t i = 0; i < wiring.address_count; i++) {
-        check_port(wiring.addresses[i], "receiver for OTLP", running);
+    struct turnstile *turnstile = aligned_alloc(64, (sizeof(*turnstile) + 63) / 64 * 64);
+    CHECK(turnstile != NULL);
+    turnstile_init(turnstile);
+    struct snapshot *snapshot = snapshot_borrow(settings);
+    struct wiring *wiring = wiring_new(&(struct wiring_setup){
+        .snapshot = snapshot, .account = account, .turnstile = turnstile, .number = 1});
+    for (size_t i = 0; i < snapshot->address_count; i++) {
+        check_port(snapshot->addresses[i], "receiver for OTLP", running);
     }
-    for (size_t i = 0; i < settings->exporters.count; i++) {
-        if (settings->exporters.items[i].used) {
-            check_exporter(&wiring, i);
-        }
-    }
-    for (size_t i = 0; i < settings->processors.count; i++) {
-        const struct processor *processor = wiring.processors[i].processor;
-        const struct component_settings *component = &settings->processors.items[i];
-        if (processor == NULL && component->used && component->faults == 0) {
-            say(false, component->path, "%s", component->why);
-        } else if (processor != NULL && processor_is_evaluation(processor)) {
-            check_judges(processor);
-        }
-    }
-    wiring_drain(&wiring, clock_mono_ns() + NS_PER_S);
+    check_parts(wiring);
     wiring_free(&wiring);
+    snapshot_unref(&snapshot);
+    free(turnstile);
     account_free(account);
 }
 

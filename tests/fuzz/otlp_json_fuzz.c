@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    enum signal signal = (enum signal)(data[0] % SIGNAL_COUNT);
+    enum signal signal = (enum signal)(data[0] % SIGNAL_OTLP_COUNT);
     struct buffer out;
     struct scan_report report;
     char why[256];

@@ -101,6 +101,20 @@ static void edit(struct parcel *parcel, uint32_t item_at, struct random *random)
     buffer_fini(&fields);
 }
 
+static void resource_edit(struct parcel *parcel, uint32_t resource_at, struct random *random)
+{
+    struct buffer fields;
+    struct bytes key = BYTES_LITERAL("k");
+    buffer_init(&fields, 1000);
+    attribute_write_int(&fields, RES_ATTRIBUTES, "k", 7);
+    enum result result =
+        random_below(random, 2) == 0
+            ? parcel_delete_resource(parcel, resource_at, key)
+            : parcel_replace_resource(parcel, resource_at, key, buffer_view(&fields));
+    CHECK(result == RESULT_OK);
+    buffer_fini(&fields);
+}
+
 static void handle(struct parcel *parcel, const struct items *items, struct random *random)
 {
     struct item_place places[ITEMS_MAX];
@@ -108,6 +122,9 @@ static void handle(struct parcel *parcel, const struct items *items, struct rand
     for (unsigned i = 0; i < items->sound_count; i++) {
         if (parcel->batch->signal != SIGNAL_METRICS && random_below(random, 3) == 0) {
             edit(parcel, items->sound[i].item_at, random);
+        }
+        if (random_below(random, 5) == 0) {
+            resource_edit(parcel, items->sound[i].resource_at, random);
         }
         if (random_below(random, 2) == 0) {
             places[count++] = items->sound[i];
@@ -132,7 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < HEAD_BYTES) {
         return 0;
     }
-    enum signal signal = (enum signal)(data[0] % SIGNAL_COUNT);
+    enum signal signal = (enum signal)(data[0] % SIGNAL_OTLP_COUNT);
     uint64_t seed = 0;
     memcpy(&seed, data + 1, sizeof seed);
     struct bytes body = bytes_from(data + HEAD_BYTES, size - HEAD_BYTES);

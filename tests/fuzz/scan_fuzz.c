@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    enum signal signal = (enum signal)(data[0] % SIGNAL_COUNT);
+    enum signal signal = (enum signal)(data[0] % SIGNAL_OTLP_COUNT);
     struct pass pass = {.body = bytes_from(data + 1, size - 1)};
     struct scan_report report;
     unsigned count = 0;

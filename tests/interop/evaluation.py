@@ -23,7 +23,7 @@ FAULT_RUBRIC = {
 }
 
 
-def _processor(judge):
+def grading_processor(judge):
     price = {"input_per_mtok": 1, "output_per_mtok": 5}
     return {
         "evaluation": {
@@ -183,7 +183,11 @@ def evaluation_cases(report, paths):
     exporter = {"endpoint": sink.endpoint, "compression": "none", "tls": {"insecure": True}}
     try:
         subject = Forwarder(
-            "grading", paths.program, {"otlp_grpc": exporter}, paths.directory, _processor(judge)
+            "grading",
+            paths.program,
+            {"otlp_grpc": exporter},
+            paths.directory,
+            grading_processor(judge),
         )
         try:
             for row, tree in rows:

@@ -47,6 +47,11 @@ class Judge:
     def url(self):
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
+    def find_wrong(self, failing):
+        """From now on. Its address stays, which is part of what a judge is."""
+        with self._lock:
+            self._failing = failing
+
     def transcripts(self):
         with self._lock:
             return list(self._transcripts)
@@ -61,7 +66,8 @@ class Judge:
         transcript = Transcript(messages.get("system", ""), messages.get("user", ""))
         with self._lock:
             self._transcripts.append(transcript)
-        for sentence, word in self._failing.items():
+            failing = self._failing
+        for sentence, word in failing.items():
             if sentence in transcript.part("RESPONSE") and word in transcript.instructions:
                 return {"reason": "This is wrong.", "evidence": sentence, "score": BAD}
         return {"reason": "Nothing is wrong here.", "evidence": "", "score": GOOD}

@@ -34,28 +34,38 @@ def _accepts(port):
         return False
 
 
-class Subject:
-    """A running program. `listens` are the ports that must accept before it counts as started."""
+class Program:
+    """A running program with an environment of its own: nothing of this machine's proxies and keys
+    reaches it, options of sanitizers do. Two steps, so that several can start at a time."""
 
-    def __init__(self, name, program, config, listens, directory):
+    def __init__(self, name, command, directory, environment=None):
         self.name = name
         self.log = pathlib.Path(directory) / f"{name}.log"
-        config_file = pathlib.Path(directory) / f"{name}.yaml"
-        # JSON is YAML.
-        config_file.write_text(json.dumps(config, indent=1))
-        # Nothing of this machine's proxies and keys; options of sanitizers pass.
-        environment = {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES}
-        with open(self.log, "wb") as log:
+        kept = {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES}
+        with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                [program, "--config", config_file],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env={**kept, **(environment or {})},
             )
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while not all(_accepts(port) for port in listens):
+
+    def wait_until_it_listens(self, ports, seconds=START_SECONDS_MAX):
+        deadline = time.monotonic() + seconds
+        while not all(_accepts(port) for port in ports):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise RuntimeError(f"{name} did not start:\n{self.log_end()}")
+                raise RuntimeError(f"{self.name} did not start:\n{self.log_end()}")
             time.sleep(0.05)
+
+    def wait_until_it_ended(self, seconds):
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{self.name} did not end:\n{self.log_end()}") from None
+
+    def kill(self):
+        """SIGKILL, as a crash or the kernel would."""
+        self._process.kill()
+        self._process.wait(5)
 
     def stop(self):
         """SIGTERM, then SIGKILL; returns the exit status."""
@@ -75,6 +85,18 @@ class Subject:
 
     def log_end(self):
         return self.log.read_text(errors="replace")[-3000:]
+
+
+class Subject(Program):
+    """Sidejudge or the real Collector with a configuration. `listens` are the ports that must
+    accept before it counts as started."""
+
+    def __init__(self, name, program, config, listens, directory):
+        config_file = pathlib.Path(directory) / f"{name}.yaml"
+        # JSON is YAML.
+        config_file.write_text(json.dumps(config, indent=1))
+        super().__init__(name, [program, "--config", config_file], directory)
+        self.wait_until_it_listens(listens)
 
 
 def metrics_reader(port):
@@ -113,22 +135,25 @@ def otlp_receiver(grpc_port, http_port, certificate=None):
 
 
 class Forwarder(Subject):
-    """A subject whose pipelines of all three signals go from one otlp receiver to all exporters."""
+    """A subject whose pipelines, one a signal, go from one otlp receiver to all exporters."""
+
+    SIGNALS = ("traces", "logs", "metrics")
 
     def __init__(self, name, program, exporters, directory, processors=None, own_api=True,
-                 certificate=None):
+                 certificate=None, signals=SIGNALS):
         self._scheme = "https" if certificate else "http"
         self.grpc_port, self.http_port, metrics_port, self.api_port = free_ports(4)
         processors = processors or {}
         pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
-        traces = {**pipeline, "processors": list(processors)}
+        pipelines = {signal: pipeline for signal in signals}
+        pipelines["traces"] = {**pipeline, "processors": list(processors)}
         config = {
             "receivers": {"otlp": otlp_receiver(self.grpc_port, self.http_port, certificate)},
             "processors": processors,
             "exporters": exporters,
             "service": {
                 "telemetry": metrics_reader(metrics_port),
-                "pipelines": {"traces": traces, "logs": pipeline, "metrics": pipeline},
+                "pipelines": pipelines,
             },
         }
         if own_api:

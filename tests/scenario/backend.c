@@ -22,6 +22,7 @@ struct kept {
     struct kept *next;
     enum signal signal;
     struct bytes body;
+    char authorization[256];
     uint8_t bytes[];
 };
 
@@ -42,11 +43,13 @@ static const char *const header_names[] = {"authorization", "user-agent", "sidej
 
 struct backend {
     struct server *server;
+    struct tls_server *tls;  // NULL: plain text
+    char cert_file[128], key_file[128];
     struct http_route routes[PATH_COUNT];
     struct compressor *compressor;
     struct kept *first, **end;
     size_t kept_bytes;
-    unsigned items[SIGNAL_COUNT];
+    unsigned items[SIGNAL_OTLP_COUNT];
     unsigned requests, packed_requests, retry_after_s;
     int status;
     char url[64], path[128];
@@ -66,6 +69,7 @@ static void keep(struct backend *backend, enum signal signal, struct bytes body)
     CHECK(kept != NULL && backend->kept_bytes + body.len <= KEPT_BYTES_MAX);
     kept->next = NULL;
     kept->signal = signal;
+    memcpy(kept->authorization, backend->headers[0], sizeof(kept->authorization));
     if (body.len > 0) {
         memcpy(kept->bytes, body.ptr, body.len);
     }
@@ -131,11 +135,18 @@ static void handle_export(struct request *request)
                   &(struct response){.status = 200, .content_type = "application/x-protobuf"});
 }
 
-struct backend *backend_open(struct loop *loop)
+static struct backend *open_with(struct loop *loop, const char *cert_file, const char *key_file)
 {
     char why[256];
     struct backend *backend = calloc(1, sizeof(*backend));
     CHECK(backend != NULL);
+    if (cert_file != NULL) {
+        snprintf(backend->cert_file, sizeof(backend->cert_file), "%s", cert_file);
+        snprintf(backend->key_file, sizeof(backend->key_file), "%s", key_file);
+        const struct tls_server_config config = {.cert_file = bytes_from_text(backend->cert_file),
+                                                 .key_file = bytes_from_text(backend->key_file)};
+        CHECK(tls_server_new(&config, &backend->tls, why, sizeof(why)) == RESULT_OK);
+    }
     backend->end = &backend->first;
     backend->status = 200;
     backend->compressor = compressor_new();
@@ -152,10 +163,29 @@ struct backend *backend_open(struct loop *loop)
     }
     server_route(backend->server, backend->routes, PATH_COUNT);
     CHECK(server_listen(backend->server,
-                        &(struct listen_config){.endpoint = BYTES_LITERAL("127.0.0.1:0")}, why,
-                        sizeof(why)) == RESULT_OK);
-    snprintf(backend->url, sizeof(backend->url), "http://127.0.0.1:%u", backend_port(backend));
+                        &(struct listen_config){.endpoint = BYTES_LITERAL("127.0.0.1:0"),
+                                                .tls = backend->tls},
+                        why, sizeof(why)) == RESULT_OK);
+    snprintf(backend->url, sizeof(backend->url),
+             backend->tls != NULL ? "https://localhost:%u" : "http://127.0.0.1:%u",
+             backend_port(backend));
     return backend;
+}
+
+struct backend *backend_open(struct loop *loop)
+{
+    return open_with(loop, NULL, NULL);
+}
+
+struct backend *backend_open_tls(struct loop *loop, const char *cert_file, const char *key_file)
+{
+    return open_with(loop, cert_file, key_file);
+}
+
+void backend_reload(struct backend *backend)
+{
+    char why[256];
+    CHECK(tls_server_reload(backend->tls, why, sizeof(why)) == RESULT_OK);
 }
 
 void backend_close(struct backend **out)
@@ -166,6 +196,7 @@ void backend_close(struct backend **out)
     }
     *out = NULL;
     server_free(&backend->server);
+    tls_server_free(&backend->tls);
     while (backend->first != NULL) {
         struct kept *next = backend->first->next;
         free(backend->first);
@@ -225,12 +256,15 @@ struct visiting {
     bool (*visit)(void *arg, const struct backend_item *item);
     void *arg;
     struct bytes request;
+    const char *authorization;
 };
 
 static bool visit_item(void *arg, const struct item_view *view)
 {
     struct visiting *visiting = arg;
-    struct backend_item item = {.view = *view, .request = visiting->request};
+    struct backend_item item = {.view = *view,
+                                .request = visiting->request,
+                                .authorization = visiting->authorization};
     return visiting->visit(visiting->arg, &item);
 }
 
@@ -239,7 +273,7 @@ void backend_each(const struct backend *backend, enum signal signal,
 {
     for (const struct kept *kept = backend->first; kept != NULL; kept = kept->next) {
         struct scan_report report;
-        struct visiting visiting = {visit, arg, kept->body};
+        struct visiting visiting = {visit, arg, kept->body, kept->authorization};
         if (kept->signal == signal &&
             scan_request(signal, kept->body, 0, visit_item, &visiting, &report) != RESULT_OK) {
             return;

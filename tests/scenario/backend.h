@@ -11,6 +11,10 @@
 struct backend;
 
 struct backend *backend_open(struct loop *loop);
+// The same behind TLS with PEM files, which are read again by backend_reload; both copied. The URL
+// says https://localhost.
+struct backend *backend_open_tls(struct loop *loop, const char *cert_file, const char *key_file);
+void backend_reload(struct backend *backend);
 void backend_close(struct backend **backend);  // accepts NULL inside
 uint16_t backend_port(const struct backend *backend);
 const char *backend_url(const struct backend *backend);  // "http://127.0.0.1:PORT"
@@ -29,6 +33,7 @@ const char *backend_path(const struct backend *backend);  // of the last request
 struct backend_item {
     struct item_view view;
     struct bytes request;
+    const char *authorization;  // header of the request
 };
 // Visits kept items in order of arrival until `visit` says false.
 void backend_each(const struct backend *backend, enum signal signal,

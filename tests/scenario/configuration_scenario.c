@@ -73,10 +73,12 @@ static void validate_names_unknown_component_types_and_what_there_is(void **stat
 
 static void validate_says_what_to_do_about_known_components_that_are_not_built(void **state)
 {
-    expect_validation(*state, SOUND "processors: {batch: }\n", 1,
-                      TEXTS("\"batch\" is not part of this build", "remove it"));
-    expect_validation(*state, SOUND "extensions: {file_storage: }\n", 1,
-                      TEXTS("\"file_storage\" is not part of this build", "queues are in memory"));
+    expect_validation(*state, SOUND "processors: {transform: }\n", 1,
+                      TEXTS("\"transform\" is not part of this build", "do it in a Collector"));
+    expect_validation(*state, SOUND "connectors: {count: }\n", 1,
+                      TEXTS("\"count\" is not part of this build", "do it in a Collector"));
+    expect_validation(*state, SOUND "extensions: {redis_storage: }\n", 1,
+                      TEXTS("\"redis_storage\" is not part of this build", "queues are in memory"));
 }
 
 static void validate_names_references_to_what_is_not_configured(void **state)

@@ -149,20 +149,52 @@ uint16_t harness_free_port(void)
 
 // --- the program ---
 
-static pid_t spawn(struct harness *harness, const char *output, char *const *arguments)
+// Where the program writes: a file of the folder, or a pipe whose other end is `output_fd`.
+static int output_open(struct harness *harness, const char *name)
 {
+    char path[128];
+    int ends[2];
+    if (harness->output_is_pipe) {
+        CHECK(pipe2(ends, O_CLOEXEC) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+        harness->output_fd = ends[0];
+        return ends[1];
+    }
+    path_in(harness, name, path);
+    unlink(path);
+    harness->output_fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    CHECK(harness->output_fd >= 0 && fd >= 0);
+    return fd;
+}
+
+// Takes `fd`. `arguments` begin with the program's name.
+static pid_t spawn(struct harness *harness, int fd, const char *const *wrapper,
+                   const char *const *arguments)
+{
+    const char *all[2 * ARGUMENTS_MAX];
     posix_spawn_file_actions_t actions;
+    size_t count = 0;
     pid_t pid = 0;
+    for (size_t i = 0; wrapper != NULL && wrapper[i] != NULL; i++) {
+        CHECK(count + 1 < ARGUMENTS_MAX);
+        all[count++] = wrapper[i];
+    }
+    all[count++] = wrapper != NULL ? SIDEJUDGE_BINARY : arguments[0];
+    for (size_t i = 1; arguments[i] != NULL; i++) {
+        all[count++] = arguments[i];
+    }
+    all[count] = NULL;
     harness->environment[harness->environment_count] = NULL;
     CHECK(posix_spawn_file_actions_init(&actions) == 0);
-    CHECK(posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND,
-                                           0600) == 0);
-    CHECK(posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0);
-    int error =
-        posix_spawn(&pid, SIDEJUDGE_BINARY, &actions, NULL, arguments, harness->environment);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, fd, 1) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, fd, 2) == 0);
+    const char *program = wrapper != NULL ? wrapper[0] : SIDEJUDGE_BINARY;
+    int error = posix_spawnp(&pid, program, &actions, NULL, (char *const *)(uintptr_t)all,
+                             harness->environment);
     posix_spawn_file_actions_destroy(&actions);
+    close(fd);
     if (error != 0) {
-        fail_msg("cannot start %s: %s", SIDEJUDGE_BINARY, strerror(error));
+        fail_msg("cannot start %s: %s", program, strerror(error));
     }
     return pid;
 }
@@ -223,7 +255,7 @@ static uint16_t port_said(struct harness *harness, const char *text, size_t *fro
     return (uint16_t)strtoul(buffer_text(&harness->output) + port + 8, NULL, 10);
 }
 
-static void ports_read(struct harness *harness)
+void harness_read_ports(struct harness *harness)
 {
     size_t from = 0;
     harness->grpc_port = port_said(harness, "listening for OTLP", &from);
@@ -237,7 +269,7 @@ static void ports_read(struct harness *harness)
     harness->api_port = port_said(harness, "\"for\": \"extensions::evaluation_api\"", &(size_t){0});
 }
 
-void harness_start(struct harness *harness, const char *const *arguments)
+void harness_launch(struct harness *harness, const char *const *arguments)
 {
     static const char *const ephemeral[] = {"--set=extensions.health_check.endpoint=127.0.0.1:0",
                                             "--set=extensions.evaluation_api.endpoint=127.0.0.1:0",
@@ -252,19 +284,20 @@ void harness_start(struct harness *harness, const char *const *arguments)
     for (size_t i = 0; ephemeral[i] != NULL; i++) {
         all[count++] = ephemeral[i];
     }
-    char output[128];
-    path_in(harness, "output.txt", output);
-    unlink(output);
     buffer_reset(&harness->output);
     if (harness->output_fd >= 0) {
         close(harness->output_fd);
     }
     CHECK(harness->pid == 0);
-    harness->output_fd = open(output, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-    CHECK(harness->output_fd >= 0);
-    harness->pid = spawn(harness, output, (char *const *)(uintptr_t)all);
+    int fd = output_open(harness, "output.txt");
+    harness->pid = spawn(harness, fd, harness->wrapper, all);
+}
+
+void harness_start(struct harness *harness, const char *const *arguments)
+{
+    harness_launch(harness, arguments);
     harness_wait_said(harness, "Everything is ready");
-    ports_read(harness);
+    harness_read_ports(harness);
 }
 
 void harness_start_yaml(struct harness *harness, const char *format, ...)
@@ -355,8 +388,9 @@ int harness_command(struct harness *harness, const char *const *arguments, struc
         all[i + 1] = arguments[i];
     }
     path_in(harness, "command.txt", path);
-    unlink(path);
-    struct ending ending = {.pid = spawn(harness, path, (char *const *)(uintptr_t)all)};
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    CHECK(fd >= 0);
+    struct ending ending = {.pid = spawn(harness, fd, NULL, all)};
     uint64_t give_up_ns = clock_mono_ns() + COMMAND_SECONDS * NS_PER_S;
     while (!has_ended(&ending)) {
         loop_run_once(harness->loop, 10);

@@ -25,7 +25,11 @@ struct harness {
     struct backend *backends[4];
     size_t backend_count;
     pid_t pid;      // 0: not running
-    int output_fd;  // what it writes, stdout and stderr in one
+    int output_fd;  // what it writes, stdout and stderr in one; < 0: not read
+    // Set before the start. The program's command line stands behind these words, which end in an
+    // exec of it (unshare, prlimit, strace ...); borrowed, NULL ends them; NULL: none.
+    const char *const *wrapper;
+    bool output_is_pipe;  // instead of a file: it is full when nobody reads
     struct buffer output;
     uint16_t grpc_port, http_port;                 // of the receiver, once it listens
     uint16_t metrics_port, health_port, api_port;  // 0: not open
@@ -47,6 +51,10 @@ uint16_t harness_free_port(void);
 // Starts it with these arguments (NULL ends them) and ephemeral ports for metrics, health and API;
 // returns when it says that it is ready.
 void harness_start(struct harness *harness, const char *const *arguments);
+// The first half of that: does not wait. The ports are known from harness_read_ports on, those that
+// it has said by then.
+void harness_launch(struct harness *harness, const char *const *arguments);
+void harness_read_ports(struct harness *harness);
 // The same with a configuration text, printf-style.
 void harness_start_yaml(struct harness *harness, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

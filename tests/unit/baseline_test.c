@@ -57,7 +57,7 @@ static void a_fixed_probability_never_moves(void **state)
     grade(&traffic, 100, 1);
     run(&traffic, 60, 100, 0.00001, 1);
     assert_true(baseline_probability(traffic.baseline) == 0.3);
-    assert_true(baseline_lowest_24h(traffic.baseline) == 0.3);
+    assert_true(baseline_plain(traffic.baseline) == 0.3);
     baseline_free(traffic.baseline);
 }
 
@@ -124,7 +124,7 @@ static void it_comes_back_when_traffic_falls(void **state)
     assert_true(low <= 0.01);
     run(&traffic, 7200, 0, 0.001, 0);
     assert_true(baseline_probability(traffic.baseline) == 1);
-    assert_true(baseline_lowest_24h(traffic.baseline) == low);
+    assert_true(baseline_plain(traffic.baseline) <= low);
     baseline_free(traffic.baseline);
 }
 
@@ -152,25 +152,102 @@ static void it_never_falls_below_the_last_step(void **state)
     baseline_free(traffic.baseline);
 }
 
+// A day of this traffic, minute by minute.
+static void day(struct traffic *traffic, unsigned per_minute)
+{
+    for (unsigned minute = 0; minute < 24 * 60 + 2; minute++) {
+        for (unsigned i = 0; i < per_minute; i++) {
+            baseline_saw(traffic->baseline, traffic->now_ns);
+        }
+        traffic->now_ns += 60 * NS_PER_S;
+        baseline_adjust(traffic->baseline, 0.001, 0, traffic->now_ns);
+    }
+}
+
 static void the_lowest_step_is_remembered_for_a_day(void **state)
 {
     (void)state;
     struct traffic traffic = traffic_new();
     grade(&traffic, 20, 0.001);
+    day(&traffic, 600);
     run(&traffic, 60, 10, 0.001, 0);
-    double low = baseline_lowest_24h(traffic.baseline);
-    assert_true(low <= 0.0625);
+    double low = baseline_plain(traffic.baseline);
+    assert_true(low == 0.0625);
+    assert_true(baseline_probability(traffic.baseline) == low);
     uint64_t end_ns = traffic.now_ns;
     run(&traffic, 7200, 0, 0.001, 0);
     assert_true(baseline_probability(traffic.baseline) == 1);
     for (unsigned hour = 3; hour <= 24; hour++) {
         traffic.now_ns = end_ns + hour * HOUR_NS - NS_PER_S;
         baseline_adjust(traffic.baseline, 0.001, 0, traffic.now_ns);
-        assert_true(baseline_lowest_24h(traffic.baseline) == low);
+        assert_true(baseline_plain(traffic.baseline) == low);
     }
     traffic.now_ns = end_ns + 28 * HOUR_NS;  // the climb took two hours
     baseline_adjust(traffic.baseline, 0.001, 0, traffic.now_ns);
-    assert_true(baseline_lowest_24h(traffic.baseline) == 1);
+    assert_true(baseline_plain(traffic.baseline) == 1);
+    baseline_free(traffic.baseline);
+}
+
+static void the_first_minute_belongs_to_no_plain_sample(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    assert_true(baseline_plain(traffic.baseline) == 0);
+    grade(&traffic, 20, 0.001);
+    for (unsigned s = 0; s < 59; s++) {
+        run(&traffic, 1, 10, 0.001, 0);
+        assert_true(baseline_plain(traffic.baseline) == 0);
+    }
+    run(&traffic, 1, 10, 0.001, 0);
+    assert_true(baseline_plain(traffic.baseline) > 0);
+    baseline_free(traffic.baseline);
+}
+
+static void without_a_graded_interaction_there_is_no_plain_sample(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    day(&traffic, 600);
+    assert_true(baseline_plain(traffic.baseline) == 0);
+    baseline_free(traffic.baseline);
+}
+
+static void the_first_day_stays_with_an_eighth_of_what_could_be_paid_for(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 120, 1, 0.001, 0);  // at night: all can be paid for
+    assert_true(baseline_probability(traffic.baseline) == 1);
+    assert_true(baseline_plain(traffic.baseline) == 0.125);
+    run(&traffic, 8 * 3600, 8, 0.001, 0);  // by day an eighth
+    assert_true(baseline_probability(traffic.baseline) == 0.125);
+    assert_true(baseline_plain(traffic.baseline) == 0.125);
+    run(&traffic, 600, 1, 0.001, 0);
+    assert_true(baseline_plain(traffic.baseline) == 0.125);
+    baseline_free(traffic.baseline);
+}
+
+static void traffic_beyond_the_reserve_lowers_the_first_days_step_for_good(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 20, 0.001);
+    run(&traffic, 120, 1, 0.001, 0);
+    run(&traffic, 3600, 64, 0.001, 0);
+    assert_true(baseline_plain(traffic.baseline) == 0.015625);
+    run(&traffic, 10 * 3600, 1, 0.001, 0);
+    assert_true(baseline_plain(traffic.baseline) == 0.015625);
+    baseline_free(traffic.baseline);
+}
+
+static void where_the_budget_pays_for_all_many_times_over_all_are_plain(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_new();
+    grade(&traffic, 1, 0.001);
+    run(&traffic, 120, 1, 1, 0);
+    assert_true(baseline_plain(traffic.baseline) == 1);
     baseline_free(traffic.baseline);
 }
 
@@ -181,8 +258,7 @@ static void the_plain_sample_lies_within_the_baselines(void **state)
     grade(&traffic, 20, 0.001);
     for (unsigned i = 0; i < 200; i++) {
         run(&traffic, 30, i % 7 * 20, 0.001, 0);
-        assert_true(baseline_lowest_24h(traffic.baseline) <=
-                    baseline_probability(traffic.baseline));
+        assert_true(baseline_plain(traffic.baseline) <= baseline_probability(traffic.baseline));
     }
     baseline_free(traffic.baseline);
 }
@@ -200,6 +276,11 @@ int main(void)
         cmocka_unit_test(a_step_up_needs_twice_the_room),
         cmocka_unit_test(it_never_falls_below_the_last_step),
         cmocka_unit_test(the_lowest_step_is_remembered_for_a_day),
+        cmocka_unit_test(the_first_minute_belongs_to_no_plain_sample),
+        cmocka_unit_test(without_a_graded_interaction_there_is_no_plain_sample),
+        cmocka_unit_test(the_first_day_stays_with_an_eighth_of_what_could_be_paid_for),
+        cmocka_unit_test(traffic_beyond_the_reserve_lowers_the_first_days_step_for_good),
+        cmocka_unit_test(where_the_budget_pays_for_all_many_times_over_all_are_plain),
         cmocka_unit_test(the_plain_sample_lies_within_the_baselines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,8 @@ void certificate_make(struct certificate *certificate)
     certificate_make_for("localhost", certificate);
 }
 
-void certificate_make_for(const char *host, struct certificate *certificate)
+// Valid for two hours, until `until_s` from now.
+static void make(const char *host, long until_s, struct certificate *certificate)
 {
     char names[128];
     snprintf(names, sizeof names, "DNS:%s", host);
@@ -51,8 +52,8 @@ void certificate_make_for(const char *host, struct certificate *certificate)
     assert_true(pair && x509 && bio);
     X509_set_version(x509, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x509), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
+    X509_gmtime_adj(X509_getm_notBefore(x509), until_s - 7200);
+    X509_gmtime_adj(X509_getm_notAfter(x509), until_s);
     X509_set_pubkey(x509, pair);
     X509_NAME *name = X509_get_subject_name(x509);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)host, -1, -1, 0);
@@ -67,6 +68,16 @@ void certificate_make_for(const char *host, struct certificate *certificate)
     BIO_free(bio);
     X509_free(x509);
     EVP_PKEY_free(pair);
+}
+
+void certificate_make_for(const char *host, struct certificate *certificate)
+{
+    make(host, 3600, certificate);
+}
+
+void certificate_make_expired(const char *host, struct certificate *certificate)
+{
+    make(host, -3600, certificate);
 }
 
 void certificate_use(const struct certificate *certificate, SSL_CTX *context)

@@ -14,3 +14,5 @@ void certificate_make(struct certificate *certificate);
 void certificate_use(const struct certificate *certificate, SSL_CTX *context);
 // The same for another host name.
 void certificate_make_for(const char *host, struct certificate *certificate);
+// One that ran out an hour ago.
+void certificate_make_expired(const char *host, struct certificate *certificate);

@@ -11,6 +11,7 @@
 
 #include "proto/attribute.h"
 #include "tests/unit/export_sample.h"
+#include "tests/unit/score_sample.h"
 
 static struct buffer request, text;
 
@@ -158,6 +159,24 @@ static void what_does_not_scan_prints_nothing(void **state)
     assert_string_equal(print(DEBUG_DETAILED, SIGNAL_TRACES), "");
 }
 
+static void scores_are_printed_as_what_they_are(void **state)
+{
+    (void)state;
+    struct score_record record = score_sample(SAMPLE_NUMERIC, 1);
+    struct buffer scores, printed;
+    buffer_init(&scores, 65536);
+    buffer_init(&printed, 65536);
+    score_sample_request(&scores, &record, 1);
+    debug_text_write(DEBUG_BASIC, SIGNAL_SCORES, buffer_view(&scores), &printed);
+    assert_string_equal(buffer_text(&printed), "Scores\tresources: 1, scores: 1\n");
+    buffer_reset(&printed);
+    debug_text_write(DEBUG_DETAILED, SIGNAL_SCORES, buffer_view(&scores), &printed);
+    assert_non_null(strstr(buffer_text(&printed), "gen_ai.evaluation.score.value"));
+    assert_non_null(strstr(buffer_text(&printed), "helpfulness"));
+    buffer_fini(&scores);
+    buffer_fini(&printed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -171,6 +190,7 @@ int main(void)
         TEST(metrics_and_their_points_are_counted),
         TEST(long_values_are_cut_and_say_so),
         TEST(what_does_not_scan_prints_nothing),
+        TEST(scores_are_printed_as_what_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

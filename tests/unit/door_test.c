@@ -262,7 +262,7 @@ static void second_pipeline_that_refuses_undoes_the_first(void **state)
     other.id = "traces/2";
     other.exporters[other.exporter_count++] = &stage.slots[1];
     stage.pipeline.exporter_count = 1;
-    stage.door.pipelines[stage.door.count++] = &other;
+    stage.routes.current.pipelines[stage.routes.current.count++] = &other;
     stage.fakes[1].capacity = 10;
     assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1")), &reply), RESULT_SHED);
     assert_int_equal(stage.fakes[0].pushes, 0);
@@ -287,6 +287,62 @@ static void thousand_spans_find_their_ways(void **state)
     assert_int_equal(stage.fakes[0].items, 980);
     stage_turn(&stage);
     assert_int_equal(stage.taken, 10);
+}
+
+static void third_passing_is_answered_and_goes_nowhere(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1", "e1", "l1")), &reply),
+                         RESULT_OK);
+        assert_string_equal(reply.message, "");
+        stage_turn(&stage);
+    }
+    unsigned pushes = stage.fakes[0].pushes;
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "t1", "e1", "l1")), &reply),
+                     RESULT_OK);
+    assert_non_null(strstr(reply.message, "third time"));
+    assert_int_equal(reply.rejected_count, 0);
+    assert_false(reply.must_await);
+    stage_turn(&stage);
+    assert_int_equal(stage.fakes[0].pushes, pushes);
+    assert_int_equal(stage.taken, 2);
+    assert_int_equal(
+        stage_offer(&stage, stage_request(NAMES("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")),
+                    &reply),
+        RESULT_OK);  // most of it is new
+    assert_string_equal(reply.message, "");
+}
+
+static void what_was_refused_has_not_passed(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    stage.fakes[0].capacity = 10;
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "b")), &reply), RESULT_SHED);
+    }
+    stage.fakes[0].capacity = SIZE_MAX;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(stage_offer(&stage, stage_request(NAMES("a", "b")), &reply), RESULT_OK);
+        assert_string_equal(reply.message, "");
+    }
+    assert_int_equal(stage.fakes[0].items, 4);
+}
+
+static void second_pipeline_is_no_second_passing(void **state)
+{
+    (void)state;
+    struct offer_reply reply;
+    stage.routes.current.pipelines[stage.routes.current.count++] = &stage.pipeline;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(stage_offer(&stage, stage_request(NAMES("a")), &reply), RESULT_OK);
+        assert_string_equal(reply.message, "");
+    }
+    assert_int_equal(stage_offer(&stage, stage_request(NAMES("a")), &reply), RESULT_OK);
+    assert_non_null(strstr(reply.message, "third time"));
+    assert_int_equal(stage.fakes[0].items, 4);
 }
 
 int main(void)
@@ -324,6 +380,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(second_pipeline_that_refuses_undoes_the_first, open_two,
                                         close_all),
         cmocka_unit_test_setup_teardown(thousand_spans_find_their_ways, open_one, close_all),
+        cmocka_unit_test_setup_teardown(third_passing_is_answered_and_goes_nowhere, open_one,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(what_was_refused_has_not_passed, open_one, close_all),
+        cmocka_unit_test_setup_teardown(second_pipeline_is_no_second_passing, open_one, close_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,27 @@
         }                                                                                          \
     }
 
+static void who_is_hurried_decides_and_lets_go_at_once(void **arg)
+{
+    struct rig rig = {0};
+    (void)arg;
+    rig_open(&rig, "{sampling: {baseline: 1}, hold: 60s, completion: {linger: 30s, idle: 40s}}");
+    const struct rig_spec first[] = {AGENT_SPAN(1, 1, 0, 0, 3)};
+    const struct rig_spec second[] = {AGENT_SPAN(2, 1, 0, 0, 3)};
+    rig_send(&rig, "shop", first, 1);
+    rig_advance(&rig, SECONDS(5));
+    assert_int_equal(rig_count(&rig, 1, 1), 0);
+    shard_hurry(rig.shard);
+    rig_advance(&rig, SECONDS(1));
+    assert_int_equal(rig_count(&rig, 1, 1), 1);
+    assert_true(rig_has(rig_find(&rig, 1, 1, 0), "sidejudge.decision"));
+    rig_send(&rig, "shop", second, 1);  // and so does what comes later
+    rig_advance(&rig, SECONDS(1));
+    assert_int_equal(rig_count(&rig, 2, 1), 1);
+    assert_int_equal(rig_decisions(&rig, DECISION_JUDGED), 2);
+    rig_close(&rig);
+}
+
 static void agent_with_child_is_graded_on_its_span(void **arg)
 {
     struct rig rig = {0};
@@ -644,6 +665,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agent_with_child_is_graded_on_its_span),
+        cmocka_unit_test(who_is_hurried_decides_and_lets_go_at_once),
         cmocka_unit_test(not_picked_leaves_untouched),
         cmocka_unit_test(hold_zero_holds_nothing_and_carries),
         cmocka_unit_test(judge_scores_within_hold_go_onto_the_span),

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "tests/unit/export_sample.h"
+#include "tests/unit/score_sample.h"
 
 static const struct exporter_ops *const ops = &file_exporter;
 static char folder[64];
@@ -112,6 +113,46 @@ static void proto_stands_behind_four_bytes_of_length(void **state)
     buffer_fini(&content);
 }
 
+static void scores_are_lines_of_their_own(void **state)
+{
+    (void)state;
+    char yaml[256], why[256] = "";
+    struct score_record records[3] = {score_sample(SAMPLE_NUMERIC, 1),
+                                      score_sample(SAMPLE_ERROR, 1),
+                                      score_sample(SAMPLE_FAILED, 2)};
+    struct buffer content;
+    snprintf(yaml, sizeof(yaml), "path: %s/out", folder);
+    struct exporter *exporter = sample_start(ops, "file", yaml, why, sizeof(why));
+    assert_non_null(exporter);
+    sample_push(ops, exporter, score_sample_parcel(records, 3));
+    sample_finish(ops, &exporter);
+    read_out("out", &content);
+    size_t end = bytes_find(buffer_view(&content), BYTES_LITERAL("\n"), 0);
+    struct bytes first = bytes_slice(buffer_view(&content), 0, end);
+    struct bytes second = bytes_slice(buffer_view(&content), end + 1, content.len - end - 2);
+    assert_true(json_is_valid(first) && json_is_valid(second));
+    assert_true(bytes_start_with(first, BYTES_LITERAL("{\"score\":{")));
+    assert_int_not_equal(bytes_find(first, BYTES_LITERAL("\"name\":\"helpfulness\""), 0), SIZE_MAX);
+    assert_int_not_equal(bytes_find(second, BYTES_LITERAL("no_loop_targeted"), 0), SIZE_MAX);
+    buffer_fini(&content);
+}
+
+static void scores_that_are_not_sent_are_no_lines(void **state)
+{
+    (void)state;
+    char yaml[256], why[256] = "";
+    struct score_record record = score_sample(SAMPLE_NUMERIC, 1);
+    struct buffer content;
+    snprintf(yaml, sizeof(yaml), "path: %s/out\nsend: failed", folder);
+    struct exporter *exporter = sample_start(ops, "file", yaml, why, sizeof(why));
+    assert_non_null(exporter);
+    sample_push(ops, exporter, score_sample_parcel(&record, 1));
+    sample_finish(ops, &exporter);
+    read_out("out", &content);
+    assert_int_equal(content.len, 0);
+    buffer_fini(&content);
+}
+
 static void a_file_starts_empty_unless_appending(void **state)
 {
     (void)state;
@@ -200,6 +241,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_request_is_a_line_of_json),
         TEST(proto_stands_behind_four_bytes_of_length),
+        TEST(scores_are_lines_of_their_own),
+        TEST(scores_that_are_not_sent_are_no_lines),
         TEST(a_file_starts_empty_unless_appending),
         TEST(a_file_that_would_grow_too_large_is_renamed_first),
         TEST(a_full_disk_is_tried_again_and_then_dropped),

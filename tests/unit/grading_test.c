@@ -165,6 +165,93 @@ static void results_after_the_end_are_thrown_away(void **arg)
     rig_close(&rig);  // answers the job after the shard is gone
 }
 
+static void a_judge_still_out_at_the_end_leaves_a_row(void **arg)
+{
+    struct rig rig = {0};
+    (void)arg;
+    rig_open(&rig, "{sampling: {baseline: 1}, " JUDGES "}");
+    rig.judge_delay_ns = UINT64_MAX;
+    const struct rig_spec spec = agent(1, "when does it arrive", "it will arrive there on Friday");
+    rig_send(&rig, "shop", &spec, 1);
+    rig_advance(&rig, 2 * NS_PER_S);
+    double targets = metrics_sum("sidejudge_targets_total");
+    double reasons = metrics_sum("sidejudge_decisions_total");
+    rig_close(&rig);
+    assert_true(metrics_sum("sidejudge_targets_total") == targets + 1);
+    assert_true(metrics_sum("sidejudge_decisions_total") == reasons + 1);
+}
+
+static const size_t percent = (size_t)1 << 20;  // of the rig's cap
+
+static void overload_open(struct rig *rig, unsigned requests, unsigned queues)
+{
+    rig->account_bytes = 100 * percent;
+    rig_open(rig, "{sampling: {baseline: 1}, " JUDGES "}");
+    assert_true(account_charge(rig->account, POOL_REQUESTS, requests * percent));
+    assert_true(account_charge(rig->account, POOL_QUEUES, queues * percent));
+}
+
+static void overload_close(struct rig *rig, unsigned requests, unsigned queues)
+{
+    account_release(rig->account, POOL_REQUESTS, requests * percent);
+    account_release(rig->account, POOL_QUEUES, queues * percent);
+    rig_close(rig);
+}
+
+static void when_memory_is_short_nothing_is_judged_and_spans_go_on(void **arg)
+{
+    struct rig rig = {0};
+    const struct rig_spec spec = agent(1, "when does it arrive", "it will arrive there on Friday");
+    const struct rig_spec next = agent(2, "when does it arrive", "it will arrive there on Friday");
+    (void)arg;
+    overload_open(&rig, 34, 24);
+    assert_true(account_charge(rig.account, POOL_EVIDENCE, 13 * percent));
+    double shed = metrics_sum("sidejudge_shed_total");
+    rig_send(&rig, "shop", &spec, 1);
+    rig_advance(&rig, 2 * NS_PER_S);
+    assert_int_equal(rig.jobs_asked, 0);
+    assert_int_equal(rig_count(&rig, 1, 1), 1);
+    assert_int_equal(rig_decisions(&rig, DECISION_OVERLOAD), 1);
+    assert_true(metrics_sum("sidejudge_shed_total") == shed + 1);
+    account_release(rig.account, POOL_EVIDENCE, 13 * percent);
+    for (unsigned i = 0; i < 12; i++) {
+        evaluation_processor.tick(rig.processor, rig.now_ns);
+        rig_advance(&rig, NS_PER_S);
+    }
+    assert_int_equal(account_overload_level(rig.account), OVERLOAD_JUDGING);  // 58 and 15 points
+    account_release(rig.account, POOL_REQUESTS, 34 * percent);
+    for (unsigned i = 0; i < 12; i++) {
+        evaluation_processor.tick(rig.processor, rig.now_ns);
+        rig_advance(&rig, NS_PER_S);
+    }
+    rig_send(&rig, "shop", &next, 1);
+    rig_advance(&rig, 2 * NS_PER_S);
+    assert_int_equal(rig_decisions(&rig, DECISION_JUDGED), 1);
+    overload_close(&rig, 0, 24);
+}
+
+static void on_the_holding_rung_what_is_held_leaves_and_nothing_is_held(void **arg)
+{
+    struct rig rig = {0};
+    const struct rig_spec held = agent(1, "when does it arrive", "it will arrive there on Friday");
+    const struct rig_spec next = agent(2, "when does it arrive", "it will arrive there on Friday");
+    (void)arg;
+    overload_open(&rig, 34, 24);
+    rig_send(&rig, "shop", &held, 1);
+    assert_int_equal(rig_count(&rig, 1, 1), 0);
+    assert_true(account_charge(rig.account, POOL_EVIDENCE, 24 * percent));
+    rig_advance(&rig, NS_PER_MS);  // the next turn
+    rig_send(&rig, "shop", &next, 1);
+    assert_int_equal(rig_count(&rig, 1, 1), 1);
+    assert_int_equal(rig_count(&rig, 2, 1), 1);
+    assert_false(account_is_refusing(rig.account));
+    rig_advance(&rig, 2 * NS_PER_S);
+    assert_int_equal(rig_decisions(&rig, DECISION_OVERLOAD), 2);
+    assert_int_equal(rig_count(&rig, 1, 1) + rig_count(&rig, 2, 1), 2);
+    account_release(rig.account, POOL_EVIDENCE, 24 * percent);
+    overload_close(&rig, 34, 24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +261,9 @@ int main(void)
         cmocka_unit_test(strata_match_attributes_of_target_and_resource),
         cmocka_unit_test(some_errors_beside_a_score_are_judged),
         cmocka_unit_test(results_after_the_end_are_thrown_away),
+        cmocka_unit_test(a_judge_still_out_at_the_end_leaves_a_row),
+        cmocka_unit_test(when_memory_is_short_nothing_is_judged_and_spans_go_on),
+        cmocka_unit_test(on_the_holding_rung_what_is_held_leaves_and_nothing_is_held),
     };
     return cmocka_run_group_tests_name("grading", tests, NULL, NULL);
 }

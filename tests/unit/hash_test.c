@@ -98,6 +98,42 @@ static void all_threads_share_the_seed(void **state)
     assert_true(hashes[0] == hash_keyed("abc", 3));
 }
 
+// RFC 3720 B.4, and the check value of the CRC catalogues.
+static void crc32c_is_the_published_one(void **state)
+{
+    (void)state;
+    uint8_t block[32] = {0};
+    assert_int_equal(hash_crc32c(0, BYTES_LITERAL("123456789")), 0xe3069283);
+    assert_int_equal(hash_crc32c(0, bytes_from(block, 32)), 0x8a9136aa);
+    memset(block, 0xff, 32);
+    assert_int_equal(hash_crc32c(0, bytes_from(block, 32)), 0x62a8ab43);
+    for (uint8_t i = 0; i < 32; i++) {
+        block[i] = i;
+    }
+    assert_int_equal(hash_crc32c(0, bytes_from(block, 32)), 0x46dd794e);
+    for (uint8_t i = 0; i < 32; i++) {
+        block[i] = (uint8_t)(31 - i);
+    }
+    assert_int_equal(hash_crc32c(0, bytes_from(block, 32)), 0x113fdb5c);
+    assert_int_equal(hash_crc32c(0, BYTES_NONE), 0);
+    assert_int_equal(hash_crc32c(7, BYTES_NONE), 7);
+}
+
+static void a_crc32c_goes_on_where_it_was_cut(void **state)
+{
+    (void)state;
+    uint8_t text[300];
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (uint8_t)(i * 7);
+    }
+    struct bytes whole = bytes_from(text, sizeof text);
+    for (size_t cut = 0; cut <= sizeof text; cut++) {
+        uint32_t first = hash_crc32c(0, bytes_slice(whole, 0, cut));
+        uint32_t both = hash_crc32c(first, bytes_slice(whole, cut, SIZE_MAX));
+        assert_int_equal(both, hash_crc32c(0, whole));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +141,8 @@ int main(void)
         cmocka_unit_test(sha256_is_the_standard_one),
         cmocka_unit_test(a_stream_cut_anywhere_gives_the_same_digest),
         cmocka_unit_test(stable_hashes_never_change),
+        cmocka_unit_test(crc32c_is_the_published_one),
+        cmocka_unit_test(a_crc32c_goes_on_where_it_was_cut),
         cmocka_unit_test(equal_keys_have_equal_hashes_in_one_process),
         cmocka_unit_test(the_process_seed_is_not_a_constant),
     };

@@ -49,7 +49,7 @@ static void the_fast_reader_agrees_with_the_validator(void **state)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct random random;
         struct buffer item;
-        enum signal signal = (enum signal)(seed % SIGNAL_COUNT);
+        enum signal signal = (enum signal)(seed % SIGNAL_OTLP_COUNT);
         random_seed(&random, seed);
         buffer_init(&item, (size_t)1 << 20);
         sample_message(&item, schema_item(signal), &random, &options);

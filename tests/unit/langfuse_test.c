@@ -12,7 +12,9 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "exporter/score/score_sink.h"
 #include "tests/unit/export_sample.h"
+#include "tests/unit/score_stage.h"
 #include "tests/unit/scripted_http.h"
 
 static const struct exporter_ops *const ops = &langfuse_exporter;
@@ -105,10 +107,83 @@ static void keys_come_from_the_variables_of_its_own_sdks(void **state)
     assert_string_equal(seen.authorization, "Basic cGstbGYtMTpzay1sZi0y");
 }
 
-static void it_takes_traces_only(void **state)
+static void it_takes_traces_and_scores(void **state)
 {
     (void)state;
-    assert_int_equal(ops->kind.signals, 1U << SIGNAL_TRACES);
+    assert_int_equal(ops->kind.signals, 1U << SIGNAL_TRACES | 1U << SIGNAL_SCORES);
+}
+
+#define SCORES_YAML                                                                                \
+    "{public_key: pk-test, secret_key: sk-test, endpoint: 'http://127.0.0.1:%u', %s}"
+
+static struct exporter *start_with_scores(const struct score_server *server, const char *more)
+{
+    char yaml[512], why[256] = "";
+    snprintf(yaml, sizeof(yaml), SCORES_YAML, score_server_port(server), more);
+    struct exporter *exporter = sample_start(ops, "langfuse", yaml, why, sizeof(why));
+    assert_non_null(exporter);
+    return exporter;
+}
+
+static void spans_and_scores_go_their_ways_from_one_pair_of_keys(void **state)
+{
+    (void)state;
+    struct score_record records[SCORE_STAGE_RECORDS];
+    struct exporter_status status;
+    struct score_server *server = score_server_start();
+    struct exporter *exporter = start_with_scores(server, "send: judged");
+    score_stage_records(records);
+    sample_push(ops, exporter, sample_parcel(0, 50, 100));
+    sample_push(ops, exporter, score_sample_parcel(records, SCORE_STAGE_RECORDS));
+    ops->drain(exporter, clock_mono_ns() + 10 * NS_PER_S);
+    ops->status(exporter, &status);
+    assert_int_equal(status.sent, 50 + 5);
+    score_server_sync(server);
+    assert_int_equal(server->spans[BACKEND_LANGFUSE], 1);
+    assert_int_equal(server->requests[BACKEND_LANGFUSE], 1);
+    assert_int_equal(score_server_count(server, BACKEND_LANGFUSE), 5);
+    assert_int_equal(server->refused, 0);
+    ops->free(&exporter);
+    score_server_stop(&server);
+}
+
+static void scores_that_fail_hold_up_no_spans(void **state)
+{
+    (void)state;
+    struct score_record record = score_sample(SAMPLE_NUMERIC, 1);
+    struct exporter_status status;
+    struct score_server *server = score_server_start();
+    server->fail_count = 1000;
+    server->fail_status = 503;
+    server->fail_body = "";
+    score_server_sync(server);
+    struct exporter *exporter =
+        start_with_scores(server, "sending_queue: {merge: false}, retry_on_failure: "
+                                  "{initial_interval: 600s, max_interval: 600s, "
+                                  "max_elapsed_time: 0}");
+    sample_push(ops, exporter, sample_parcel(0, 5, 100));
+    assert_true(scripted_http_await(server->http, 1));
+    for (unsigned i = 0; i < 20; i++) {
+        sample_push(ops, exporter, score_sample_parcel(&record, 1));
+    }
+    assert_true(scripted_http_await(server->http, 2));
+    for (unsigned i = 0; i < 20; i++) {
+        sample_push(ops, exporter, sample_parcel(5 + 5 * i, 5, 100));
+    }
+    assert_true(scripted_http_await(server->http, 22));
+    ops->drain(exporter, clock_mono_ns() + 2 * NS_PER_S);  // the scores cannot be delivered
+    ops->status(exporter, &status);
+    assert_int_equal(status.sent, 105);
+    assert_int_equal(status.send_failed, 20);
+    ops->free(&exporter);
+    score_server_stop(&server);
+}
+
+static void without_scores_it_counts_as_one_that_takes_none(void **state)
+{
+    (void)state;
+    struct score_sink_config config = {.scores = false};
+    assert_int_equal(ops->score_send(&config), SCORE_SEND_NONE);
 }
 
 static void wrong_configurations_are_refused_with_a_sentence(void **state)
@@ -119,6 +194,7 @@ static void wrong_configurations_are_refused_with_a_sentence(void **state)
         {"{public_key: a}", "secret_key must be set, or LANGFUSE_SECRET_KEY"},
         {"{public_key: a, secret_key: b, compression: zstd}", "does not take zstd"},
         {"{public_key: a, secret_key: b, compression: deflate}", "does not take deflate"},
+        {"{public_key: a, secret_key: b, targeted_suffix: ''}", "targeted_suffix must be"},
         {"{public_key: a, secret_key: b, endpoint: x, base_url: y}", "mean the same"},
         {"{public_key: a, secret_key: b, endpoint: 'cloud.langfuse.com'}", "endpoint:"},
     };
@@ -142,7 +218,10 @@ int main(void)
         TEST(the_request_has_path_headers_and_basic_authorisation),
         TEST(a_base_url_may_hold_the_stem_already),
         TEST(keys_come_from_the_variables_of_its_own_sdks),
-        TEST(it_takes_traces_only),
+        TEST(it_takes_traces_and_scores),
+        TEST(spans_and_scores_go_their_ways_from_one_pair_of_keys),
+        TEST(scores_that_fail_hold_up_no_spans),
+        TEST(without_scores_it_counts_as_one_that_takes_none),
         TEST(wrong_configurations_are_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

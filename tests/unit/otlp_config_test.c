@@ -46,10 +46,26 @@ static void configuration_errors_are_named(void **state)
         {"yaml:{protocols: {grpcc: }}", "has invalid keys: grpcc"},
         {"yaml:{protocols: {grpc: {endpoint: nowhere}}}", "\"nowhere\" is not host:port"},
         {"yaml:{protocols: {grpc: {tls: {cert_file: a}}}}", "a server needs cert_file"},
-        {"yaml:{protocols: {http: {auth: {authenticator: basic}}}}", "authenticators do not exist"},
+        {"yaml:{protocols: {http: {auth: {authenticators: basic}}}}", "has invalid keys"},
+        {"yaml:{protocols: {http: {auth: {authenticator: basicauth}}}}", NULL},
+        {"yaml:{protocols: {grpc: {tls: {cert_file: a, key_file: b, cipher_suites: [RC4]}}}}",
+         "invalid TLS cipher suite: RC4"},
+        {"yaml:{protocols: {grpc: {tls: {cert_file: a, key_file: b, curve_preferences: [P1]}}}}",
+         "invalid curve type: P1"},
+        {"yaml:{protocols: {grpc: {tls: {cert_file: a, key_file: b, curve_preferences: [P256], "
+         "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]}}}}",
+         NULL},
         {"yaml:{protocols: {http: {tls: {cert_file: a, cert_pem: b, key_file: c}}}}", "both set"},
         {"yaml:{protocols: {grpc: {max_recv_msg_size_mib: -1}}}", "max_recv_msg_size_mib"},
-        {"yaml:{protocols: {grpc: {transport: unix}}}", "transport"},
+        {"yaml:{protocols: {grpc: {transport: udp}}}", "transport"},
+        {"yaml:{protocols: {grpc: {transport: unix}}}", "not the path of a socket"},
+        {"yaml:{protocols: {http: {transport: unix, endpoint: /}}}", "not the path of a socket"},
+        {"yaml:{protocols: {grpc: {transport: unix, endpoint: /a, socket_permissions: '9'}}}",
+         "not a mode"},
+        {"yaml:{protocols: {grpc: {transport: unix, endpoint: /a, socket_permissions: '1777'}}}",
+         "not a mode"},
+        {"yaml:{protocols: {grpc: {transport: unix, endpoint: /run/a.sock, "
+         "socket_permissions: '0660'}}}", NULL},
         {"yaml:{protocols: {grpc: , http: }}", NULL},
         {"yaml:{protocols: {grpc: {}, http: {cors: {allowed_origins: ['*']}}}}", NULL},
         {"yaml:{protocols: {grpc: {keepalive: {server_parameters: {time: 30s}, "
@@ -112,9 +128,9 @@ static void keys_without_effect_are_warned_about(void **state)
 {
     (void)state;
     struct otlp_config settings;
-    bind("yaml:{protocols: {http: {cors: {allowed_origins: ['*']}}}}", &settings);
+    bind("yaml:{protocols: {http: {response_headers: {a: b}}}}", &settings);
     assert_string_equal(buffer_text(&errors), "");
-    assert_non_null(strstr(buffer_text(&warnings), "cors"));
+    assert_non_null(strstr(buffer_text(&warnings), "response_headers"));
     unbind();
 }
 

@@ -121,7 +121,7 @@ static void each_signal_has_its_path(void **state)
         {"/opentelemetry.proto.collector.logs.v1.LogsService/Export", SIGNAL_LOGS, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        peer.fake.last_signal = SIGNAL_COUNT;
+        peer.fake.last_signal = SIGNAL_OTLP_COUNT;
         if (rows[i].is_grpc) {
             assert_int_equal(call(rows[i].path, NULL, 0, false, buffer_view(&request)).grpc_status,
                              0);

@@ -452,7 +452,6 @@ static void wrong_configurations_are_refused_with_a_sentence(void **state)
         {"{endpoint: 'localhost:4317', tls: {insecure_skip_verify: true}}", "ca_file"},
         {"{endpoint: 'localhost:4317', headers: {'a b': c}}", "cannot be set here"},
         {"{endpoint: 'localhost:4317', headers: {grpc-timeout: 1S}}", "cannot be set here"},
-        {"{endpoint: 'localhost:4317', sending_queue: {storage: x}}", "queues are in memory"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buffer errors;

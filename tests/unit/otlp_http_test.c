@@ -710,8 +710,6 @@ static void wrong_configurations_are_refused_with_a_sentence(void **state)
         {"{endpoint: 'http://x', compression: snappy}", "'compression' must be one of"},
         {"{endpoint: 'http://x', headers: {Content-Type: a}}", "cannot be set here"},
         {"{endpoint: 'http://x', headers: {a: \"b\\r\\nc: d\"}}", "cannot be set here"},
-        {"{endpoint: 'http://x', sending_queue: {storage: file_storage}}",
-         "not built yet: queues are in memory in this version"},
         {"{endpoint: 'http://x', sending_queue: {num_consumers: 0}}", "num_consumers"},
         {"{endpoint: 'http://x', sending_queue: {wait_for_result: true}}", "wait_for_result"},
         {"{endpoint: 'http://x', sending_queue: {batch: {min_size: 10, max_size: 5}}}", "max_size"},

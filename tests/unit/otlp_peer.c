@@ -42,6 +42,8 @@ static enum result take_offer(struct sink *sink, struct batch **batch, struct of
         buffer_reset(&fake->last_body);
         buffer_append_bytes(&fake->last_body, it->body);
         fake->last_signal = it->signal;
+        metadata_release(&fake->last_metadata);
+        fake->last_metadata = metadata_hold((*batch)->metadata);
         fake->last_codec = it->packed_codec;
         fake->last_packed_bytes = it->packed.len;
     }
@@ -52,7 +54,16 @@ static enum result take_offer(struct sink *sink, struct batch **batch, struct of
     return fake->result;
 }
 
+static void take_feedback(struct sink *sink, const struct feedback *feedback)
+{
+    struct fake_sink *fake = (struct fake_sink *)(void *)sink;
+    fake->last_feedback = *feedback;
+    atomic_fetch_add(&fake->feedbacks, 1);
+}
+
 unsigned peer_processors_max = 2;
+struct authenticator *const *peer_authenticators;
+const struct relay_target *peer_relay;
 
 void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t cap_bytes)
 {
@@ -60,6 +71,7 @@ void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t ca
     struct buffer warnings;
     memset(peer, 0, sizeof *peer);
     peer->fake.sink.offer = take_offer;
+    peer->fake.sink.feedback = take_feedback;
     peer->fake.item_count = 3;
     buffer_init(&peer->fake.last_body, 64 << 20);
     buffer_init(&peer->errors, 1 << 16);
@@ -80,14 +92,16 @@ void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t ca
     assert_string_equal(buffer_text(&peer->errors), "");
     buffer_fini(&warnings);
     peer->account = cap_bytes > 0 ? account_new(cap_bytes) : NULL;
-    struct sink *sinks[SIGNAL_COUNT];
-    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+    struct sink *sinks[SIGNAL_OTLP_COUNT];
+    for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
         sinks[signal] = signals & 1u << signal ? &peer->fake.sink : NULL;
     }
     struct component_env env = {.id = "otlp",
                                 .account = peer->account,
                                 .processors_max = peer_processors_max,
-                                .user_agent = "test"};
+                                .user_agent = "test",
+                                .authenticators = peer_authenticators,
+                                .relay = peer_relay};
     if (otlp_receiver.start(&env, peer->settings, sinks, &peer->receiver, why, sizeof why) !=
         RESULT_OK) {
         fail_msg("the receiver does not start: %s", why);
@@ -107,6 +121,7 @@ void peer_stop(struct peer *peer)
     arena_fini(&peer->arena);
     buffer_fini(&peer->errors);
     buffer_fini(&peer->fake.last_body);
+    metadata_release(&peer->fake.last_metadata);
     free(peer->settings);
     memset(peer, 0, sizeof *peer);
 }
@@ -179,7 +194,7 @@ ssize_t stream_get(struct stream *stream, void *out, size_t len)
 
 void http_post(struct stream *stream, const char *path, const char *fields, struct bytes body)
 {
-    char head[1024];
+    char head[8192];
     int len = snprintf(head, sizeof head,
                        "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n%s\r\n", path,
                        body.len, fields);

@@ -22,6 +22,9 @@ struct fake_sink {
     struct buffer last_body;      // of the last offer; read it after its reply only
     enum codec last_codec;
     size_t last_packed_bytes;
+    struct metadata *last_metadata;  // a reference
+    atomic_uint feedbacks;
+    struct feedback last_feedback;  // written before feedbacks
 };
 
 struct peer {
@@ -38,6 +41,8 @@ struct peer {
 // Starts a receiver from YAML ("protocols: {...}"); ports should be 0. `signals`: set of
 // 1 << signal that have a sink. cap_bytes 0: no account. Fails the test when it does not start.
 extern unsigned peer_processors_max;  // of receivers started from now on; 2
+extern struct authenticator *const *peer_authenticators;  // of the same; NULL
+extern const struct relay_target *peer_relay;             // of the same; NULL
 void peer_start(struct peer *peer, const char *yaml, unsigned signals, size_t cap_bytes);
 void peer_stop(struct peer *peer);
 

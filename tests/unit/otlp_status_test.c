@@ -39,14 +39,14 @@ static void full_success_is_nothing_or_an_empty_object(void **state)
 static void partial_success_has_the_signals_own_names(void **state)
 {
     (void)state;
-    static const char *const expected[SIGNAL_COUNT] = {
+    static const char *const expected[SIGNAL_OTLP_COUNT] = {
         [SIGNAL_TRACES] = "{\"partialSuccess\":{\"rejectedSpans\":\"3\",\"errorMessage\":\"why\"}}",
         [SIGNAL_METRICS] =
             "{\"partialSuccess\":{\"rejectedDataPoints\":\"3\",\"errorMessage\":\"why\"}}",
         [SIGNAL_LOGS] =
             "{\"partialSuccess\":{\"rejectedLogRecords\":\"3\",\"errorMessage\":\"why\"}}",
     };
-    for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+    for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
         struct buffer out = response(OTLP_JSON, (enum signal)signal, 3, "why");
         assert_string_equal(buffer_text(&out), expected[signal]);
         buffer_fini(&out);
@@ -60,7 +60,7 @@ static void responses_read_back(void **state)
 {
     (void)state;
     for (int form = OTLP_PROTOBUF; form <= OTLP_JSON; form++) {
-        for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+        for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
             struct otlp_partial partial;
             struct buffer out =
                 response((enum otlp_form)form, (enum signal)signal, 1234567890123, "why \xc3\xa9");

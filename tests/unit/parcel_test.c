@@ -536,7 +536,7 @@ static void random_splits_lose_and_change_nothing(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        enum signal signal = (enum signal)(seed % SIGNAL_COUNT);
+        enum signal signal = (enum signal)(seed % SIGNAL_OTLP_COUNT);
         struct buffer body;
         struct items all, left, right;
         struct random random;
@@ -615,7 +615,7 @@ static void requests_merge_by_concatenation(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        enum signal signal = (enum signal)(seed % SIGNAL_COUNT);
+        enum signal signal = (enum signal)(seed % SIGNAL_OTLP_COUNT);
         struct buffer first, second;
         struct items one, two, merged;
         sample(&first, signal, seed);
@@ -640,7 +640,7 @@ static void random_cuts_lose_and_change_nothing(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        enum signal signal = (enum signal)(seed % SIGNAL_COUNT);
+        enum signal signal = (enum signal)(seed % SIGNAL_OTLP_COUNT);
         struct buffer body, out;
         struct items all, piece;
         struct parcel_cutter cutter;

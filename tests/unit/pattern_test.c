@@ -134,6 +134,26 @@ static void absurd_expressions_are_refused(void **state)
     free(text);
 }
 
+static void groups_are_counted_and_named(void **state)
+{
+    (void)state;
+    struct pattern *pattern = NULL;
+    char why[256] = "";
+    assert_int_equal(
+        pattern_compile("(?P<first>a)(b)(?:c)(?<third_one>d)", &pattern, why, sizeof why),
+        RESULT_OK);
+    assert_int_equal(pattern_group_count(pattern), 3);
+    assert_string_equal(pattern_group_name(pattern, 1), "first");
+    assert_string_equal(pattern_group_name(pattern, 2), "");
+    assert_string_equal(pattern_group_name(pattern, 3), "third_one");
+    assert_string_equal(pattern_group_name(pattern, 4), "");
+    pattern_free(&pattern);
+    assert_int_equal(pattern_compile("abc", &pattern, why, sizeof why), RESULT_OK);
+    assert_int_equal(pattern_group_count(pattern), 0);
+    assert_string_equal(pattern_group_name(pattern, 1), "");
+    pattern_free(&pattern);
+}
+
 static void nothing_may_be_freed(void **state)
 {
     (void)state;
@@ -153,6 +173,7 @@ int main(void)
         cmocka_unit_test(invalid_text_is_searched_all_the_same),
         cmocka_unit_test(bad_expressions_are_refused_with_a_sentence),
         cmocka_unit_test(absurd_expressions_are_refused),
+        cmocka_unit_test(groups_are_counted_and_named),
         cmocka_unit_test(nothing_may_be_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/export_sample.h"
+#include "tests/unit/score_sample.h"
 
 static struct account *account;
 static struct packer packer;
@@ -49,7 +50,7 @@ static void a_whole_batch_is_borrowed_in_its_own_codec(void **state)
     (void)state;
     struct batch_home *home = batch_home_new(NULL, 0);
     struct parcel *parcel = sample_parcel_packed(home, 0, 100, 100);
-    packer_init(&packer, CODEC_GZIP, account);
+    packer_init(&packer, CODEC_GZIP, NULL, account);
     struct payload *payload = packer_borrow(&packer, parcel->batch, false);
     assert_non_null(payload);
     assert_ptr_equal(payload->wire.ptr, parcel->batch->packed.ptr);
@@ -66,7 +67,7 @@ static void without_a_codec_the_body_is_borrowed(void **state)
 {
     (void)state;
     struct parcel *parcel = sample_parcel(0, 100, 100);
-    packer_init(&packer, CODEC_NONE, account);
+    packer_init(&packer, CODEC_NONE, NULL, account);
     struct payload *payload = packer_borrow(&packer, parcel->batch, false);
     assert_ptr_equal(payload->wire.ptr, parcel->batch->body.ptr);
     assert_int_equal(payload->codec, CODEC_NONE);
@@ -78,7 +79,7 @@ static void another_codec_is_made_from_the_body(void **state)
 {
     (void)state;
     struct parcel *parcel = sample_parcel(0, 100, 100);
-    packer_init(&packer, CODEC_ZSTD, account);
+    packer_init(&packer, CODEC_ZSTD, NULL, account);
     struct payload *payload = packer_borrow(&packer, parcel->batch, false);
     assert_int_equal(payload->codec, CODEC_ZSTD);
     assert_true(payload->wire.len < parcel->batch->body.len);
@@ -98,8 +99,8 @@ static void merged_parcels_are_the_concatenation(void **state)
     parcel_render(a, &both);
     parcel_render(b, &both);
     for (size_t i = 0; i < 2; i++) {
-        packer_init(&packer, codecs[i], account);
-        packer_begin(&packer);
+        packer_init(&packer, codecs[i], NULL, account);
+        packer_begin(&packer, SIGNAL_TRACES);
         packer_add(&packer, a);
         packer_add(&packer, b);
         assert_int_equal(packer_plain_bytes(&packer), both.len);
@@ -120,13 +121,13 @@ static void a_pool_that_refuses_yields_nothing_unless_forced(void **state)
 {
     (void)state;
     struct parcel *parcel = sample_parcel(0, 10, 1000);
-    packer_init(&packer, CODEC_GZIP, account);
+    packer_init(&packer, CODEC_GZIP, NULL, account);
     size_t share = account_share(account, POOL_QUEUES);
     assert_true(account_charge(account, POOL_QUEUES, share));
-    packer_begin(&packer);
+    packer_begin(&packer, SIGNAL_TRACES);
     packer_add(&packer, parcel);
     assert_null(packer_finish(&packer, false));
-    packer_begin(&packer);
+    packer_begin(&packer, SIGNAL_TRACES);
     packer_add(&packer, parcel);
     struct payload *payload = packer_finish(&packer, true);
     assert_non_null(payload);
@@ -140,11 +141,11 @@ static void memory_is_used_again_and_charged_once(void **state)
 {
     (void)state;
     struct parcel *parcel = sample_parcel(0, 10, 1000);
-    packer_init(&packer, CODEC_GZIP, account);
+    packer_init(&packer, CODEC_GZIP, NULL, account);
     struct payload *first = NULL;
     size_t charged = 0;
     for (int i = 0; i < 20; i++) {
-        packer_begin(&packer);
+        packer_begin(&packer, SIGNAL_TRACES);
         packer_add(&packer, parcel);
         struct payload *payload = packer_finish(&packer, false);
         first = i == 0 ? payload : first;
@@ -160,20 +161,73 @@ static void a_payload_that_somebody_still_reads_is_not_used_again(void **state)
 {
     (void)state;
     struct parcel *parcel = sample_parcel(0, 10, 1000);
-    packer_init(&packer, CODEC_GZIP, account);
-    packer_begin(&packer);
+    packer_init(&packer, CODEC_GZIP, NULL, account);
+    packer_begin(&packer, SIGNAL_TRACES);
     packer_add(&packer, parcel);
     struct payload *payload = packer_finish(&packer, false);
     struct payload *reader = payload;
     payload_hold(reader);
     packer_recycle(&packer, &payload);
-    packer_begin(&packer);
+    packer_begin(&packer, SIGNAL_TRACES);
     packer_add(&packer, parcel);
     struct payload *next = packer_finish(&packer, false);
     assert_ptr_not_equal(next, reader);
     inflates_to(reader, parcel->batch->body);
     payload_release(&reader);
     packer_recycle(&packer, &next);
+    parcel_unref(&parcel);
+}
+
+// --- scores ---------------------------------------------------------------------------------
+
+static void put_name(struct score_body *body, const struct score_entry *entry)
+{
+    buffer_printf(body->out, "%s;", entry->name);
+}
+
+static const struct score_form names_form = {.record = put_name};
+static const struct score_encoder names = {
+    .form = &names_form, .send = SCORE_SEND_JUDGED, .suffix = "_t"};
+
+static void scores_are_encoded_and_their_request_is_kept(void **state)
+{
+    (void)state;
+    struct score_record records[2] = {score_sample(SAMPLE_NUMERIC, 1),
+                                      score_sample(SAMPLE_ERROR, 1)};
+    struct parcel *one = score_sample_parcel(records, 2);
+    packer_init(&packer, CODEC_GZIP, &names, account);
+    packer_begin(&packer, SIGNAL_SCORES);
+    packer_add(&packer, one);
+    struct payload *payload = packer_finish(&packer, false);
+    assert_true(payload->is_encoded);
+    assert_true(bytes_equal_text(payload->wire, "helpfulness;"));
+    assert_int_equal(payload->scores.sent, 1);
+    assert_int_equal(payload->scores.left_out, 1);
+    assert_ptr_equal(payload->batch, one->batch);
+    packer_recycle(&packer, &payload);
+    packer_begin(&packer, SIGNAL_SCORES);
+    packer_add(&packer, one);
+    packer_add(&packer, one);
+    payload = packer_finish(&packer, false);
+    assert_true(bytes_equal_text(payload->wire, "helpfulness;helpfulness;"));
+    assert_null(payload->batch);
+    assert_int_equal(payload->source.len, 2 * one->batch->body.len);
+    packer_recycle(&packer, &payload);
+    parcel_unref(&one);
+}
+
+static void other_signals_pass_the_encoder_by(void **state)
+{
+    (void)state;
+    struct parcel *parcel = sample_parcel(0, 10, 1000);
+    packer_init(&packer, CODEC_GZIP, &names, account);
+    assert_false(packer_encodes(&packer, SIGNAL_LOGS));
+    packer_begin(&packer, SIGNAL_TRACES);
+    packer_add(&packer, parcel);
+    struct payload *payload = packer_finish(&packer, false);
+    assert_false(payload->is_encoded);
+    inflates_to(payload, parcel->batch->body);
+    packer_recycle(&packer, &payload);
     parcel_unref(&parcel);
 }
 
@@ -189,6 +243,8 @@ int main(void)
         TEST(a_pool_that_refuses_yields_nothing_unless_forced),
         TEST(memory_is_used_again_and_charged_once),
         TEST(a_payload_that_somebody_still_reads_is_not_used_again),
+        TEST(scores_are_encoded_and_their_request_is_kept),
+        TEST(other_signals_pass_the_encoder_by),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

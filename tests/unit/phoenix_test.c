@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "tests/unit/export_sample.h"
+#include "tests/unit/score_stage.h"
 #include "tests/unit/scripted_http.h"
 
 static const struct exporter_ops *const ops = &phoenix_exporter;
@@ -130,8 +131,33 @@ static void wrong_configurations_are_refused_with_a_sentence(void **state)
     buffer_reset(&errors);
     sample_errors(ops, "{endpoint: 'localhost:6006'}", &errors);
     assert_non_null(strstr(buffer_text(&errors), "endpoint:"));
-    assert_int_equal(ops->kind.signals, 1U << SIGNAL_TRACES);
+    assert_int_equal(ops->kind.signals, 1U << SIGNAL_TRACES | 1U << SIGNAL_SCORES);
     buffer_fini(&errors);
+}
+
+static void spans_and_annotations_go_their_ways(void **state)
+{
+    (void)state;
+    char yaml[256], why[256] = "";
+    struct score_record records[SCORE_STAGE_RECORDS];
+    struct exporter_status status;
+    struct score_server *server = score_server_start();
+    score_stage_records(records);
+    snprintf(yaml, sizeof(yaml), "{api_key: key-of-the-test, endpoint: 'http://127.0.0.1:%u'}",
+             score_server_port(server));
+    struct exporter *exporter = sample_start(ops, "phoenix", yaml, why, sizeof(why));
+    assert_non_null(exporter);
+    sample_push(ops, exporter, sample_parcel(0, 50, 100));
+    sample_push(ops, exporter, score_sample_parcel(records, SCORE_STAGE_RECORDS));
+    ops->drain(exporter, clock_mono_ns() + 10 * NS_PER_S);
+    ops->status(exporter, &status);
+    assert_int_equal(status.sent, 50 + 5);
+    score_server_sync(server);
+    assert_int_equal(server->spans[BACKEND_PHOENIX], 1);
+    assert_int_equal(score_server_count(server, BACKEND_PHOENIX), 5);
+    assert_int_equal(server->refused, 0);
+    ops->free(&exporter);
+    score_server_stop(&server);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, forget_variables, forget_variables)
@@ -145,6 +171,7 @@ int main(void)
         TEST(a_422_is_a_refusal_of_items),
         TEST(a_variable_with_a_line_break_fails_the_start),
         TEST(wrong_configurations_are_refused_with_a_sentence),
+        TEST(spans_and_annotations_go_their_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,11 +222,12 @@ static void out_drop(void *arg, struct shard *shard, struct processor *processor
 }
 
 static enum result out_emit(void *arg, struct shard *shard, struct processor *processor,
-                            enum signal signal, struct batch **batch, uint32_t item_count)
+                            enum signal signal, enum emit_to to, struct batch **batch,
+                            uint32_t item_count)
 {
     struct stage *stage = arg;
     struct pipeline *pipelines[] = {&stage->pipeline};
-    return pipeline_emit(pipelines, 1, processor, signal, batch, item_count,
+    return pipeline_emit(pipelines, 1, processor, signal, to, batch, item_count,
                          (int)shard_index(shard));
 }
 
@@ -257,8 +258,10 @@ void stage_open(struct stage *stage, size_t exporter_count, size_t messages_max)
         atomic_store(&stage->slots[i].exporter, (struct exporter *)(void *)&stage->fakes[i]);
         stage->pipeline.exporters[stage->pipeline.exporter_count++] = &stage->slots[i];
     }
-    door_init(&stage->door);
-    stage->door.pipelines[stage->door.count++] = &stage->pipeline;
+    turnstile_init(&stage->turnstile);
+    door_init(&stage->door, &stage->turnstile);
+    stage->routes.current.pipelines[stage->routes.current.count++] = &stage->pipeline;
+    (void)door_lead(&stage->door, &stage->routes);
 }
 
 void stage_turn(struct stage *stage)
@@ -280,6 +283,7 @@ void stage_close(struct stage *stage)
     stage_pass_held(stage);
     shard_stop(stage->shards[0], clock_mono_ns() + NS_PER_S);
     shard_free(&stage->shards[0]);
+    loop_guard_fini(&stage->door.loops);
     for (size_t i = 0; i < stage->pipeline.exporter_count; i++) {
         CHECK(stage->fakes[i].reserved == 0);
         buffer_fini(&stage->fakes[i].bodies);
@@ -290,6 +294,8 @@ static void span_write(struct buffer *out, const char *name, unsigned index)
 {
     uint8_t trace_id[16] = {7}, span_id[8] = {(uint8_t)(index + 1)};
     bool faulty = name[0] == '!';
+    const char *own_trace = strchr(name, '@');
+    trace_id[15] = own_trace != NULL ? (uint8_t)own_trace[1] : 0;
     size_t mark = wire_open(out, SCOPE_ITEMS);
     wire_write_bytes(out, SPAN_TRACE_ID, bytes_from(trace_id, faulty ? 15 : 16));
     wire_write_bytes(out, SPAN_SPAN_ID, bytes_from(span_id, sizeof(span_id)));

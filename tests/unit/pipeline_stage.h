@@ -21,6 +21,8 @@ struct stage {
     struct processor_slot sharded, editing;
     struct shard *shards[1];
     struct pipeline pipeline;
+    struct routes routes;
+    struct turnstile turnstile;
     struct door door;
     unsigned looked, noted, taken, took_whole;  // noted: looked at by notes
     struct parcel *held[16];                    // what the sharded processor took and keeps
@@ -35,7 +37,7 @@ void stage_close(
 void stage_turn(struct stage *stage);  // the shard takes its messages
 void stage_pass_held(struct stage *stage);
 // A request of spans with these names, NULL-terminated; "!" first makes the span's id one byte
-// short.
+// short, "@" and a letter put it into a trace of its own.
 struct batch *stage_request(const char *const *names);
 enum result stage_offer(struct stage *stage, struct batch *batch, struct offer_reply *reply);
 // Is a span of this name among what exporter `index` got?

@@ -109,9 +109,9 @@ static void own_product_goes_behind_its_processor_under_the_reserved_tenth(void 
     chain(&stage.sharded, &stage.editing);
     struct batch *batch = stage_request(NAMES("carrier"));
     struct pipeline *pipelines[] = {&stage.pipeline};
-    assert_int_equal(
-        pipeline_emit(pipelines, 1, stage.sharded.processor, SIGNAL_TRACES, &batch, 1, 0),
-        RESULT_OK);
+    assert_int_equal(pipeline_emit(pipelines, 1, stage.sharded.processor, SIGNAL_TRACES,
+                                   EMIT_TO_ALL, &batch, 1, 0),
+                     RESULT_OK);
     assert_null(batch);
     assert_true(stage_has(&stage, 0, "carrier") && stage_has(&stage, 1, "carrier"));
     assert_int_equal(stage.fakes[0].own_reserved, 0);
@@ -123,9 +123,9 @@ static void own_product_without_a_pipeline_of_its_signal_is_missing(void **state
     chain(&stage.sharded, NULL);
     struct batch *batch = stage_request(NAMES("record"));
     struct pipeline *pipelines[] = {&stage.pipeline};
-    assert_int_equal(
-        pipeline_emit(pipelines, 1, stage.sharded.processor, SIGNAL_LOGS, &batch, 1, 0),
-        RESULT_MISSING);
+    assert_int_equal(pipeline_emit(pipelines, 1, stage.sharded.processor, SIGNAL_LOGS, EMIT_TO_ALL,
+                                   &batch, 1, 0),
+                     RESULT_MISSING);
     assert_null(batch);
     assert_int_equal(stage.fakes[0].pushes, 0);
 }
@@ -137,9 +137,9 @@ static void own_product_that_finds_no_room_is_shed(void **state)
     stage.fakes[0].capacity = stage.fakes[1].capacity = 1;
     struct batch *batch = stage_request(NAMES("carrier"));
     struct pipeline *pipelines[] = {&stage.pipeline};
-    assert_int_equal(
-        pipeline_emit(pipelines, 1, stage.sharded.processor, SIGNAL_TRACES, &batch, 1, 0),
-        RESULT_SHED);
+    assert_int_equal(pipeline_emit(pipelines, 1, stage.sharded.processor, SIGNAL_TRACES,
+                                   EMIT_TO_ALL, &batch, 1, 0),
+                     RESULT_SHED);
     assert_int_equal(stage.fakes[0].reserved, 0);
 }
 

@@ -26,7 +26,10 @@ static void the_shipped_ones_are_listed(void **arg)
     (void)arg;
     assert_ptr_equal(named("evaluation"), &evaluation_processor);
     assert_ptr_equal(named("memory_limiter"), &memory_limiter_processor);
-    assert_null(named("batch"));
+    assert_ptr_equal(named("attributes"), &attributes_processor);
+    assert_ptr_equal(named("resource"), &resource_processor);
+    assert_ptr_equal(named("batch"), &batch_processor);
+    assert_null(named("transform"));
 }
 
 static void every_one_is_complete(void **arg)
@@ -39,7 +42,9 @@ static void every_one_is_complete(void **arg)
         assert_non_null(ops->kind.options);
         assert_true(ops->kind.config_size > 0 && ops->kind.signals != 0);
         assert_non_null(ops->create);
-        assert_non_null(ops->wants);
+        // What never wants anything has nothing to do with items.
+        assert_true(ops->wants != NULL || (ops->process == NULL && ops->shard == NULL));
+        assert_true(ops->wants == NULL || ops->process != NULL || ops->shard != NULL);
         assert_non_null(ops->free);
         if (ops->shard) {
             assert_non_null(ops->shard->open);

@@ -90,7 +90,7 @@ static void decode_free(void *arena, void *ptr)
 
 static ProtobufCMessage *decode(enum signal signal, struct bytes body, struct arena *arena)
 {
-    static const ProtobufCMessageDescriptor *const types[SIGNAL_COUNT] = {
+    static const ProtobufCMessageDescriptor *const types[SIGNAL_OTLP_COUNT] = {
         &opentelemetry__proto__collector__trace__v1__export_trace_service_request__descriptor,
         &opentelemetry__proto__collector__metrics__v1__export_metrics_service_request__descriptor,
         &opentelemetry__proto__collector__logs__v1__export_logs_service_request__descriptor,
@@ -337,7 +337,7 @@ static void generated_requests_decode_to_the_same(void **state)
     struct sample_options options = {.has_unknown_fields = true, .pads_varints = true};
     unsigned item_count = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+        for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
             struct random random;
             struct buffer body;
             struct seen seen;
@@ -480,7 +480,7 @@ static void mutants_differ_only_as_listed(void **state)
     struct sample_options options = {.has_unknown_fields = true, .pads_varints = true};
     struct tally tally = {0};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        for (int signal = 0; signal < SIGNAL_COUNT; signal++) {
+        for (int signal = 0; signal < SIGNAL_OTLP_COUNT; signal++) {
             struct random random;
             struct buffer body, mutant;
             random_seed(&random, seed * 7919);
@@ -536,8 +536,8 @@ static void fields_that_come_twice_are_accepted_by_both(void **state)
         struct buffer body;
         random_seed(&random, seed);
         buffer_init(&body, (size_t)4 << 20);
-        sample_request(&body, (enum signal)(seed % SIGNAL_COUNT), &random, &options);
-        compare_mutant((enum signal)(seed % SIGNAL_COUNT), buffer_view(&body), &tally);
+        sample_request(&body, (enum signal)(seed % SIGNAL_OTLP_COUNT), &random, &options);
+        compare_mutant((enum signal)(seed % SIGNAL_OTLP_COUNT), buffer_view(&body), &tally);
         buffer_fini(&body);
     }
     assert_int_equal(tally.both + tally.laxer_by[LAXER_TWICE], SEEDS);

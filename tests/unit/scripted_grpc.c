@@ -35,8 +35,8 @@ struct slot {
 struct scripted_grpc {
     grpc_server *server;
     grpc_completion_queue *queue;
-    void *methods[SIGNAL_COUNT];
-    struct slot slots[SIGNAL_COUNT * SLOTS_PER_SIGNAL];
+    void *methods[SIGNAL_OTLP_COUNT];
+    struct slot slots[SIGNAL_OTLP_COUNT * SLOTS_PER_SIGNAL];
     int port, counted;
     scripted_grpc_fn answer;
     void *arg;
@@ -45,7 +45,7 @@ struct scripted_grpc {
     struct thread thread;
 };
 
-static const char *const paths[SIGNAL_COUNT] = {
+static const char *const paths[SIGNAL_OTLP_COUNT] = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
@@ -213,7 +213,7 @@ struct scripted_grpc *scripted_grpc_start(scripted_grpc_fn answer, void *arg,
     grpc_channel_args all = {1, args};
     server->server = grpc_server_create(&all, NULL);
     server->queue = grpc_completion_queue_create_for_next(NULL);
-    for (unsigned i = 0; i < SIGNAL_COUNT; i++) {
+    for (unsigned i = 0; i < SIGNAL_OTLP_COUNT; i++) {
         server->methods[i] = grpc_server_register_method(
             server->server, paths[i], NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
     }
@@ -225,7 +225,7 @@ struct scripted_grpc *scripted_grpc_start(scripted_grpc_fn answer, void *arg,
         abort();
     }
     grpc_server_start(server->server);
-    for (unsigned i = 0; i < SIGNAL_COUNT * SLOTS_PER_SIGNAL; i++) {
+    for (unsigned i = 0; i < SIGNAL_OTLP_COUNT * SLOTS_PER_SIGNAL; i++) {
         server->slots[i].server = server;
         server->slots[i].signal = (enum signal)(i / SLOTS_PER_SIGNAL);
         slot_arm(&server->slots[i]);

@@ -80,6 +80,10 @@ static bool send_all(int fd, struct bytes bytes, size_t step)
 static void reply_send(struct connection *connection, const struct scripted_reply *reply)
 {
     struct buffer out;
+    if (reply->is_silent) {
+        connection_close(connection, false);
+        return;
+    }
     buffer_init(&out, (size_t)64 << 20);
     size_t len = reply->filler_bytes > 0 ? reply->filler_bytes : reply->body.len;
     buffer_printf(&out, "HTTP/1.1 %d Scripted\r\nContent-Length: %zu\r\n%s\r\n",

@@ -26,6 +26,7 @@ struct scripted_reply {
     struct bytes body;    // must live until the server stops
     size_t send_bytes;    // of the reply, then the connection is reset; 0: all
     bool drip;            // a byte at a time
+    bool is_silent;       // the connection is closed without an answer
     size_t filler_bytes;  // this much body instead of `body`
 };
 // On the server's thread.

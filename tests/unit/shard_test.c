@@ -17,7 +17,7 @@
 
 struct probe {  // a processor that notes what happens
     uint32_t magic;
-    atomic_uint looks, takes, messages, flushes, closes;
+    atomic_uint looks, takes, messages, flushes, closes, hurries, open;
     struct shard_env *env;
     struct timer timer;
     unsigned fired;
@@ -66,6 +66,23 @@ static void probe_flush(void *state, uint64_t now_ns)
     atomic_fetch_add(&((struct probe *)state)->flushes, 1);
 }
 
+static void probe_hurry(void *state, uint64_t now_ns)
+{
+    (void)now_ns;
+    atomic_fetch_add(&((struct probe *)state)->hurries, 1);
+}
+
+static size_t probe_open_traces(void *state, void (*each)(void *arg, const struct trace_id *id),
+                                void *arg)
+{
+    struct probe *probe = state;
+    for (unsigned i = 0; each != NULL && i < probe->open; i++) {
+        const struct trace_id id = {{(uint8_t)(i + 1)}};
+        each(arg, &id);
+    }
+    return probe->open;
+}
+
 static void probe_close(void *state)
 {
     atomic_fetch_add(&((struct probe *)state)->closes, 1);
@@ -76,6 +93,8 @@ static const struct shard_ops probe_shard = {.open = probe_open,
                                              .take = probe_take,
                                              .message = probe_message,
                                              .flush = probe_flush,
+                                             .hurry = probe_hurry,
+                                             .open_traces = probe_open_traces,
                                              .close = probe_close};
 static const struct processor_ops probe_ops = {.shard = &probe_shard};
 
@@ -103,6 +122,49 @@ static struct shard *open_shard(struct probe *probe, struct processor **processo
 static struct parcel *new_parcel(void)
 {
     return parcel_new(batch_make(SIGNAL_TRACES, BYTES_NONE, 0), PARCEL_ALL, NULL, 0, 0);
+}
+
+static void count_told(void *arg, const struct trace_id *id)
+{
+    assert_false(trace_id_is_zero(id));
+    ++*(unsigned *)arg;
+}
+
+static void open_traces_are_told_once_all_before_was_taken(void **arg)
+{
+    struct probe probe = {0};
+    struct processor *processor;
+    const struct processor_ops *ops;
+    atomic_uint passed = 0;
+    unsigned told = 0;
+    (void)arg;
+    struct shard *shard = open_shard(&probe, &processor, &ops, &passed, 1000);
+    assert_true(shard_is_idle(shard));
+    probe.open = 3;
+    for (unsigned i = 0; i < 300; i++) {  // more than a turn takes
+        struct shard_ticket *ticket = shard_reserve(shard);
+        struct parcel *parcel = new_parcel();
+        shard_post_take(&ticket, processor, &parcel);
+    }
+    shard_tell_open(shard, count_told, &told);
+    assert_false(shard_is_idle(shard));
+    shard_turn(shard, 2 * NS_PER_S);
+    assert_false(shard_has_told(shard));
+    assert_int_equal(told, 0);
+    shard_turn(shard, 2 * NS_PER_S);
+    assert_true(shard_has_told(shard));
+    assert_int_equal(told, 3);
+    assert_int_equal(shard_open_count(shard), 3);
+    assert_false(shard_is_idle(shard));
+    probe.open = 0;
+    shard_turn(shard, 2 * NS_PER_S);
+    assert_true(shard_is_idle(shard));
+    shard_hurry(shard);
+    shard_turn(shard, 2 * NS_PER_S);
+    shard_turn(shard, 2 * NS_PER_S);
+    assert_int_equal(probe.hurries, 1);
+    shard_stop(shard, 3 * NS_PER_S);
+    shard_free(&shard);
 }
 
 static void posted_parcels_reach_the_state_in_order(void **arg)
@@ -244,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(posted_parcels_reach_the_state_in_order),
+        cmocka_unit_test(open_traces_are_told_once_all_before_was_taken),
         cmocka_unit_test(turns_say_when_the_next_is_due),
         cmocka_unit_test(leftovers_are_delivered_before_the_state_closes),
         cmocka_unit_test(a_thread_takes_what_many_post_and_stops_empty),

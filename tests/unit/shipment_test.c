@@ -24,7 +24,7 @@ static void open_stage(enum codec codec)
 {
     memset(&shipment, 0, sizeof(shipment));
     account = account_new((size_t)64 << 20);
-    packer_init(&packer, codec, account);
+    packer_init(&packer, codec, NULL, account);
     queue_init(&queue, &config, (size_t)16 << 20, (size_t)8 << 20, codec, NULL, NULL);
 }
 

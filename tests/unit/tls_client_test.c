@@ -141,6 +141,88 @@ static void encrypted_keys_ask_nobody(void **state)
                  "key: not an unencrypted PEM private key");
 }
 
+static void put(const char *path, const char *text)
+{
+    char beside[128];
+    snprintf(beside, sizeof beside, "%s.new", path);
+    FILE *file = fopen(beside, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rename(beside, path), 0);
+}
+
+static uint64_t generation_at(struct tls_client_watch *watch, uint64_t now_ns)
+{
+    struct tls_client_current *current = tls_client_watch_take(watch, now_ns);
+    uint64_t generation = current->generation;
+    tls_client_current_release(&current);
+    return generation;
+}
+
+static void files_are_taken_again_when_they_changed_and_fit_together(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/sj_tls_XXXXXX", cert[64], key[64], why[256];
+    assert_non_null(mkdtemp(folder));
+    snprintf(cert, sizeof cert, "%s/cert", folder);
+    snprintf(key, sizeof key, "%s/key", folder);
+    put(cert, first.cert);
+    put(key, first.key);
+    struct tls_client_config config = {.cert_file = bytes_from_text(cert),
+                                       .key_file = bytes_from_text(key),
+                                       .reload_interval_ns = 10};
+    struct tls_client_watch *watch = NULL;
+    assert_int_equal(tls_client_watch_open(&config, &watch, why, sizeof why), RESULT_OK);
+    assert_int_equal(generation_at(watch, 100), 1);
+    struct tls_client_current *old = tls_client_watch_take(watch, 101);
+    put(cert, second.cert);                          // its key is not there yet
+    assert_int_equal(generation_at(watch, 105), 1);  // not looked at
+    assert_int_equal(generation_at(watch, 200), 1);
+    put(key, second.key);
+    assert_int_equal(generation_at(watch, 300), 2);
+    assert_int_equal(generation_at(watch, 400), 2);
+    put(key, "no key");
+    assert_int_equal(generation_at(watch, 500), 2);
+    assert_int_equal(unlink(key), 0);
+    assert_int_equal(generation_at(watch, 600), 2);
+    struct tls_client_current *now = tls_client_watch_take(watch, 601);
+    assert_string_equal(buffer_text(&old->material.cert), first.cert);
+    assert_string_equal(buffer_text(&now->material.cert), second.cert);
+    tls_client_watch_close(&watch);
+    assert_string_equal(buffer_text(&now->material.key), second.key);
+    tls_client_current_release(&old);
+    tls_client_current_release(&now);
+    tls_client_current_release(&now);
+    unlink(cert);
+    rmdir(folder);
+}
+
+static void without_an_interval_files_are_read_once(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sj_tls_XXXXXX", why[256];
+    close(mkstemp(path));
+    put(path, first.cert);
+    struct tls_client_config config = {.ca_file = bytes_from_text(path)};
+    struct tls_client_watch *watch = NULL;
+    assert_int_equal(tls_client_watch_open(&config, &watch, why, sizeof why), RESULT_OK);
+    put(path, second.cert);
+    assert_int_equal(generation_at(watch, UINT64_MAX / 2), 1);
+    tls_client_watch_close(&watch);
+    unlink(path);
+}
+
+static void versions_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    assert_fails(&(struct tls_client_config){.max_version = BYTES_LITERAL("1.4")},
+                 "max_version: must be \"1.2\" or \"1.3\"");
+    assert_fails(&(struct tls_client_config){.min_version = BYTES_LITERAL("1.3"),
+                                             .max_version = BYTES_LITERAL("1.2")},
+                 "min_version: is above max_version");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +234,9 @@ int main(void)
         cmocka_unit_test(key_and_certificate_must_belong_together),
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(encrypted_keys_ask_nobody),
+        cmocka_unit_test(files_are_taken_again_when_they_changed_and_fit_together),
+        cmocka_unit_test(without_an_interval_files_are_read_once),
+        cmocka_unit_test(versions_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, make_certificates, NULL);
 }

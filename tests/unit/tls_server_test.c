@@ -104,10 +104,56 @@ static void failed_reload_keeps_the_old_certificate(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+static void a_changed_file_makes_it_stale_until_it_was_read(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/tls_server_test.XXXXXX", cert[64], key[64], ca[64], why[256];
+    assert_non_null(mkdtemp(folder));
+    snprintf(cert, sizeof cert, "%s/cert", folder);
+    snprintf(key, sizeof key, "%s/key", folder);
+    snprintf(ca, sizeof ca, "%s/ca", folder);
+    write_file(cert, one.cert);
+    write_file(key, one.key);
+    write_file(ca, one.cert);
+    struct tls_server *tls = NULL;
+    struct tls_server_config config = {.cert_file = bytes_from_text(cert),
+                                       .key_file = bytes_from_text(key),
+                                       .client_ca_file = bytes_from_text(ca),
+                                       .ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256",
+                                       .groups = "X25519:P-256"};
+    assert_int_equal(tls_server_new(&config, &tls, why, sizeof why), RESULT_OK);
+    assert_false(tls_server_is_stale(tls));
+    unlink(ca);
+    assert_true(tls_server_is_stale(tls));
+    assert_int_equal(tls_server_reload(tls, why, sizeof why), RESULT_FAIL);
+    assert_non_null(strstr(why, "client_ca_file"));
+    assert_true(tls_server_is_stale(tls));  // it is tried again
+    write_file(ca, other.cert);
+    assert_int_equal(tls_server_reload(tls, why, sizeof why), RESULT_OK);
+    assert_false(tls_server_is_stale(tls));
+    unlink(cert);
+    write_file(cert, other.cert);  // without its key
+    assert_true(tls_server_is_stale(tls));
+    assert_int_equal(tls_server_reload(tls, why, sizeof why), RESULT_FAIL);
+    unlink(key);
+    write_file(key, other.key);
+    assert_int_equal(tls_server_reload(tls, why, sizeof why), RESULT_OK);
+    assert_false(tls_server_is_stale(tls));
+    tls_server_free(&tls);
+    config.ciphers = "NONSENSE";
+    assert_int_equal(tls_server_new(&config, &tls, why, sizeof why), RESULT_FAIL);
+    assert_non_null(strstr(why, "cipher_suites"));
+    unlink(cert);
+    unlink(key);
+    unlink(ca);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pem_text_is_taken),
+        cmocka_unit_test(a_changed_file_makes_it_stale_until_it_was_read),
         cmocka_unit_test(unusable_material_is_named),
         cmocka_unit_test(failed_reload_keeps_the_old_certificate),
     };

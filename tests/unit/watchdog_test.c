@@ -57,6 +57,19 @@ static void loop_without_a_turn_in_five_seconds_is_stuck(void **state)
     assert_string_equal(found, "loop");
 }
 
+static void standing_still_is_counted_in_seconds(void **state)
+{
+    turns = 1;
+    look(state, 1, NS_PER_S);
+    assert_int_equal(watchdog_still_s(*state), 0);
+    look(state, 3, NS_PER_S);
+    assert_int_equal(watchdog_still_s(*state), 3);
+    turns = 2;
+    look(state, 1, NS_PER_S);
+    assert_int_equal(watchdog_still_s(*state), 0);
+    assert_int_equal(watchdog_still_s(NULL), 0);
+}
+
 static void four_seconds_prove_nothing(void **state)
 {
     turns = 1;
@@ -100,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(loop_without_a_turn_in_five_seconds_is_stuck, start, stop),
         cmocka_unit_test_setup_teardown(four_seconds_prove_nothing, start, stop),
+        cmocka_unit_test_setup_teardown(standing_still_is_counted_in_seconds, start, stop),
         cmocka_unit_test_setup_teardown(one_turn_starts_the_count_anew, start, stop),
         cmocka_unit_test_setup_teardown(interval_in_which_the_watchdog_was_late_does_not_count,
                                         start, stop),
