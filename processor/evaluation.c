@@ -470,4 +470,8 @@ void evaluation_counts(const struct processor *processor, struct evaluation_coun
         own_counts(evaluation_of(legacy->instances[i]), &own);
         legacy_add_counts(counts, &own);
     }
+    // Series outlive instances.
+    const struct evaluation_metrics *metrics = &evaluation_of(processor)->metrics;
+    counts->plain_graded = (uint64_t)metric_value(metrics->plain_graded);
+    counts->plain_refused = (uint64_t)metric_value(metrics->plain_refused);
 }

@@ -26,5 +26,7 @@ struct evaluation_counts {
     uint64_t open_traces, evidence_bytes;
     uint64_t late_spans, carriers, without_content;
     uint64_t judge_in_flight;
+    // of the equal-probability sample: graded, and refused after selection
+    uint64_t plain_graded, plain_refused;
 };
 void evaluation_counts(const struct processor *processor, struct evaluation_counts *counts);

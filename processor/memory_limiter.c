@@ -206,9 +206,9 @@ static void limiter_tick(struct processor *processor, uint64_t now_ns)
     size_t limit =
         limiter->refusing ? limiter->soft_bytes / 100 * RESUME_PERCENT : limiter->soft_bytes;
     bool over = used >= limit;
+    account_set_refuse(limiter->account, over);  // each time: a reload withdraws it
     if (over != limiter->refusing) {
         limiter->refusing = over;
-        account_set_refuse(limiter->account, over);
         log_line(over ? LOG_WARN : LOG_INFO, limiter->id,
                  over ? "memory is above the soft limit: requests are refused"
                       : "memory is back below the soft limit",

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sidejudge_test`: edits, drops and delays what passes, by its options, to prove that a chain of
-// processors works: what the next one sees, what is counted as dropped, what a flush lets go. In
-// builds for tests only (SIDEJUDGE_TEST_COMPONENTS), so that no configuration can name it
-// elsewhere.
+// processors works: what the next one sees, what is counted as dropped, what a flush lets go. And
+// it ends the process on a marked item, as a fault in the evaluation of hostile bytes would: when
+// the item is taken, or behind the delay, by which time it has been acknowledged and written down;
+// a flush lets it pass. In builds for tests only (SIDEJUDGE_TEST_COMPONENTS), so that no
+// configuration can name it elsewhere.
 //
 // Bounds: delayed parcels are admitted ones. Thread: the shard's; wants() any.
 #include "processor/test_processor.h"
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/timers.h"
 #include "proto/attribute.h"
 
@@ -17,7 +20,7 @@
 
 struct test_config {
     struct bytes append_key, append_value;
-    struct bytes drop_name;
+    struct bytes drop_name, abort_name;
     int64_t delay_ns;
 };
 struct test_component {
@@ -50,6 +53,10 @@ static const struct option test_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct test_config, drop_name),
      .doc = "Items with this name are dropped."},
+    {.key = "abort_name",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct test_config, abort_name),
+     .doc = "Items with this name abort the process, once `delay` is over."},
     {.key = "delay",
      .kind = OPTION_DURATION,
      .offset = offsetof(struct test_config, delay_ns),
@@ -81,7 +88,8 @@ static enum want test_wants(const struct processor *processor, const struct item
 {
     const struct test_config *config = component_of(processor)->config;
     (void)view;
-    bool idle = config->append_key.len == 0 && config->drop_name.len == 0 && config->delay_ns == 0;
+    bool idle = config->append_key.len == 0 && config->drop_name.len == 0 &&
+                config->abort_name.len == 0 && config->delay_ns == 0;
     return idle ? WANT_NOTHING : WANT_TAKE;
 }
 
@@ -114,16 +122,40 @@ static bool edit_item(void *arg, const struct item_view *view)
     return true;
 }
 
-static void delay_over(struct timer *timer, void *arg, uint64_t now_ns)
+static bool abort_item(void *arg, const struct item_view *view)
 {
-    struct delayed *delayed = arg;
-    (void)timer, (void)now_ns;
+    const struct test_config *config = arg;
+    if (config->abort_name.len > 0 && bytes_equal(view->name, config->abort_name)) {
+        log_line(LOG_ERROR, "processor/sidejudge_test", "aborting, as configured",
+                 LOG_BYTES("name", view->name));
+        abort();
+    }
+    return true;
+}
+
+static void parcel_abort_by(const struct parcel *parcel, const struct test_config *config)
+{
+    if (config->abort_name.len > 0) {
+        parcel_each(parcel, abort_item, (void *)(uintptr_t)config);
+    }
+}
+
+static void delayed_pass(struct delayed *delayed)
+{
     *delayed->prev = delayed->next;
     if (delayed->next) {
         delayed->next->prev = delayed->prev;
     }
     delayed->state->env->pass(delayed->state->env, &delayed->parcel);
     free(delayed);
+}
+
+static void delay_over(struct timer *timer, void *arg, uint64_t now_ns)
+{
+    struct delayed *delayed = arg;
+    (void)timer, (void)now_ns;
+    parcel_abort_by(delayed->parcel, delayed->state->component->config);
+    delayed_pass(delayed);
 }
 
 static void parcel_delay(struct test_state *state, struct parcel **parcel, uint64_t at_ns)
@@ -162,6 +194,7 @@ static void test_take(void *arg, struct parcel **parcel, uint64_t now_ns)
     if (*parcel && config->delay_ns > 0) {
         parcel_delay(state, parcel, now_ns + (uint64_t)config->delay_ns);
     } else if (*parcel) {
+        parcel_abort_by(*parcel, config);
         state->env->pass(state->env, parcel);
     }
 }
@@ -179,9 +212,10 @@ static void *test_open(struct processor *processor, struct shard_env *env)
 static void test_flush(void *arg, uint64_t now_ns)
 {
     struct test_state *state = arg;
+    (void)now_ns;
     while (state->delayed) {
         timers_cancel(state->env->timers, &state->delayed->timer);
-        delay_over(&state->delayed->timer, state->delayed, now_ns);
+        delayed_pass(state->delayed);
     }
 }
 
@@ -208,16 +242,15 @@ static void test_free(struct processor **processor)
     }
 }
 
-static const struct shard_ops test_shard = {
-    .open = test_open,
-    .take = test_take,
-    .flush = test_flush,
-    .open_traces = test_open_traces,
-    .close = test_close};
+static const struct shard_ops test_shard = {.open = test_open,
+                                            .take = test_take,
+                                            .flush = test_flush,
+                                            .open_traces = test_open_traces,
+                                            .close = test_close};
 
 const struct processor_ops test_processor = {
     .kind = {.type = "sidejudge_test",
-             .doc = "Edits, drops and delays, to test chains.",
+             .doc = "Edits, drops, delays and aborts, to test chains.",
              .signals = 1u << SIGNAL_TRACES | 1u << SIGNAL_LOGS,
              .options = test_options,
              .config_size = sizeof(struct test_config)},

@@ -620,6 +620,7 @@ static void door_turn_away(struct door *door, bool is_stored, size_t count, stru
     }
     snprintf(reply->message, sizeof(reply->message),
              "these spans came by for the third time within 60 s: not forwarded (a loop?)");
+    reply->must_await = is_stored;  // those before may not be durable yet
 }
 
 static enum result offer_along(struct door *door, const struct routes *routes, struct batch **batch,

@@ -198,6 +198,7 @@ static void lead_done(struct generations *generations)
     generations->current = generations->next;
     generations->next = NULL;
     wiring_accept(generations->current, old);
+    account_set_refuse(generations->account, false);  // the new limit will say so again
     receivers_part(generations, old);
     log_line(LOG_INFO, "service/reload", "the new configuration is in force",
              LOG_INT("generation", generations->current->number),
@@ -276,15 +277,20 @@ static void withdraw(struct generations *generations, uint64_t now_ns)
     }
 }
 
-// Its shards have nothing to do any more, or have another generation that they work for.
-static bool processing_is_over(struct wiring *wiring)
+// Its shards go when they have nothing to do any more. Those that work for another generation now
+// may still hold parcels of this one, which go on along its own chain: its processors stay until
+// they are gone.
+static void processing_end(struct wiring *wiring)
 {
     struct shard_unit *unit = wiring->unit;
     if (!turnstile_passed(&unit->emits)) {
-        return false;
+        return;
     }
-    return atomic_load(&unit->home) != wiring ||
-           (unit->references == 1 && shard_unit_is_idle(unit));
+    if (atomic_load(&unit->home) != wiring) {
+        shard_unit_unref(&wiring->unit);
+    } else if (unit->references == 1 && shard_unit_is_idle(unit)) {
+        wiring_release_processing(wiring);
+    }
 }
 
 // True: it is gone.
@@ -294,8 +300,8 @@ static bool retire(struct wiring *wiring)
         return false;
     }
     trace_set_unref(&wiring->traces_gone);
-    if (wiring->unit != NULL && processing_is_over(wiring)) {
-        wiring_release_processing(wiring);
+    if (wiring->unit != NULL) {
+        processing_end(wiring);
     }
     if (wiring->unit != NULL || wiring_has_parcels(wiring)) {
         return false;

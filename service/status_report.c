@@ -84,6 +84,8 @@ static void put_evaluation(const struct status_report *report, struct json_write
     put_count(out, "carriers", (double)counts.carriers);
     put_count(out, "without_content", (double)counts.without_content);
     put_count(out, "judge_in_flight", (double)counts.judge_in_flight);
+    put_count(out, "plain_graded", (double)counts.plain_graded);
+    put_count(out, "plain_refused", (double)counts.plain_refused);
     json_key(out, "baseline_probability");
     json_put_double(out, baseline_probability(evaluation_baseline(evaluation)));
     size_t judges = 0;
@@ -111,6 +113,30 @@ static void put_evaluation(const struct status_report *report, struct json_write
     json_end_object(out);
 }
 
+static void put_journal(const struct status_report *report, struct json_writer *out)
+{
+    if (report->wiring->env.journaling == NULL) {
+        return;
+    }
+    json_key(out, "journal");
+    json_begin_object(out);
+    put_count(out, "entries", metrics_sum("sidejudge_journal_entries"));
+    put_count(out, "file_bytes", metrics_sum("sidejudge_journal_file_bytes"));
+    put_count(out, "backlog_entries", metrics_sum("sidejudge_journal_backlog_entries"));
+    put_count(out, "failing", metrics_sum("sidejudge_journal_failing"));
+    put_count(out, "unstored_requests", metrics_sum("sidejudge_journal_unstored_requests_total"));
+    json_end_object(out);
+}
+
+// The sums over all instances that whoever reads averages in a backend wants to know.
+static void put_delivery(struct json_writer *out)
+{
+    put_count(out, "scores", metrics_sum("sidejudge_evaluation_scores_total"));
+    put_count(out, "scores_lost", metrics_sum("sidejudge_evaluation_scores_lost_total"));
+    put_count(out, "overload_level", metrics_sum("sidejudge_overload_level"));
+    put_count(out, "shed", metrics_sum("sidejudge_shed_total"));
+}
+
 void status_report_write(const struct status_report *report, struct buffer *out)
 {
     struct json_writer writer;
@@ -125,6 +151,8 @@ void status_report_write(const struct status_report *report, struct buffer *out)
     put_count(&writer, "generation", (double)report->wiring->number);
     put_received(&writer);
     put_exporters(report, &writer);
+    put_journal(report, &writer);
+    put_delivery(&writer);
     if (report->evaluation != NULL) {
         put_evaluation(report, &writer);
     }

@@ -78,6 +78,49 @@ static void print_spend(const struct json_value *evaluation)
     }
 }
 
+static void print_journal(const struct json_value *root)
+{
+    const struct json_value *journal = json_get(root, "journal");
+    if (journal == NULL) {
+        return;
+    }
+    printf("journal      %" PRId64 " entries, %" PRId64 " KiB on disk, %" PRId64
+           " waiting there for room%s\n",
+           count_of(journal, "entries"), count_of(journal, "file_bytes") >> 10,
+           count_of(journal, "backlog_entries"),
+           count_of(journal, "failing") > 0 ? "; THE DISK FAILS: requests are not stored" : "");
+    if (count_of(journal, "unstored_requests") > 0) {
+        printf("             %" PRId64 " requests were taken in memory only\n",
+               count_of(journal, "unstored_requests"));
+    }
+}
+
+static void print_delivery(const struct json_value *root)
+{
+    int64_t lost = count_of(root, "scores_lost");
+    if (count_of(root, "scores") + lost > 0) {
+        printf("scores       %" PRId64 " sent to score sinks, %" PRId64 " lost\n",
+               count_of(root, "scores"), lost);
+    }
+    if (count_of(root, "overload_level") > 0 || count_of(root, "shed") > 0) {
+        printf("overload     level %" PRId64 " of 4; shed so far: %" PRId64 "\n",
+               count_of(root, "overload_level"), count_of(root, "shed"));
+    }
+}
+
+// Who averages the plain scores in a backend must know how many of the sample are not there.
+static void print_sample(const struct json_value *evaluation)
+{
+    int64_t graded = count_of(evaluation, "plain_graded");
+    int64_t refused = count_of(evaluation, "plain_refused");
+    int64_t all = graded + refused;
+    if (all > 0) {
+        printf("plain sample %" PRId64 " graded, %" PRId64 " refused after selection (%.1f %%)%s\n",
+               graded, refused, 100.0 * (double)refused / (double)all,
+               refused * 20 > all ? ": its average is NOT to be trusted" : "");
+    }
+}
+
 static void print_evaluation(const struct json_value *evaluation)
 {
     if (evaluation == NULL) {
@@ -97,6 +140,7 @@ static void print_evaluation(const struct json_value *evaluation)
            json_double(json_get(evaluation, "baseline_probability"), 0),
            count_of(evaluation, "carriers"), count_of(evaluation, "judge_in_flight"));
     json_each(decisions, print_reason, &first);
+    print_sample(evaluation);
     print_spend(evaluation);
     const struct json_value *recent = json_get(ledger, "recent");
     for (size_t i = 0; i < json_count(recent); i++) {
@@ -129,6 +173,8 @@ int command_status(struct arguments *arguments)
                count_of(root, "rss_bytes") >> 20, count_of(root, "memory_cap_bytes") >> 20);
         print_received(root);
         print_exporters(root);
+        print_journal(root);
+        print_delivery(root);
         print_evaluation(json_get(root, "evaluation"));
         status = 0;
     }

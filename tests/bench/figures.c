@@ -113,7 +113,6 @@ static double measure(const struct row *row, const struct workload *workload,
                                .encoding = row->encoding,
                                .connections = row->connections,
                                .window = row->window,
-                               .distinct = 32,
                                .sink = row->encoding == NULL ? sink : NULL};
     struct load_result result;
     if (!subject_start(kind, &config, &subject)) {

@@ -23,7 +23,7 @@
 #include "tests/bench/grpc_load.h"
 
 #define CONNECTIONS_MAX 64
-#define DISTINCT_MAX 64
+#define DISTINCT_MAX 4096
 #define LATENCIES_MAX 200000
 #define GRPC_RESOURCE_EXHAUSTED 8
 #define GRPC_UNAVAILABLE 14
@@ -46,7 +46,8 @@ struct load_connection {
 
 struct load {
     const struct load_config *config;
-    struct buffer packed[DISTINCT_MAX];
+    struct buffer *packed;  // with encoding
+    size_t packed_count;
     atomic_uint_fast64_t sequence;
     atomic_uint_fast64_t accepted_bytes;
     struct load_connection connections[CONNECTIONS_MAX];
@@ -142,7 +143,7 @@ static bool send_request(struct load_connection *it, int fd, uint8_t *body, uint
     char head[256];
     struct bytes view = buffer_view(&config->workload->body);
     if (config->encoding != NULL) {
-        view = buffer_view(&it->load->packed[sequence % config->distinct]);
+        view = buffer_view(&it->load->packed[sequence % it->load->packed_count]);
     } else {
         workload_patch(config->workload, body, sequence, now_ns);
         view.ptr = body;
@@ -251,13 +252,17 @@ static void quantiles(struct load *load, struct load_result *result)
     free(all);
 }
 
-// Compressed bodies cannot be patched: a few are made beforehand.
+// Compressed bodies cannot be patched: they are made beforehand, so many that none needs to be sent
+// more than twice. The third time it would be a loop; a quarter is for those that are refused.
 static void pack(struct load *load)
 {
     const struct load_config *config = load->config;
     struct compressor *compressor = compressor_new();
-    CHECK(config->distinct > 0 && config->distinct <= DISTINCT_MAX);
-    for (unsigned i = 0; i < config->distinct; i++) {
+    uint64_t count = config->requests / 2 + config->requests / 8 + 1;
+    load->packed_count = count < DISTINCT_MAX ? (size_t)count : DISTINCT_MAX;
+    load->packed = calloc(load->packed_count, sizeof(load->packed[0]));
+    CHECK(load->packed != NULL);
+    for (size_t i = 0; i < load->packed_count; i++) {
         struct bytes body = buffer_view(&config->workload->body);
         workload_patch(config->workload, config->workload->body.ptr, clock_mono_ns() + i, i);
         buffer_init(&load->packed[i], body.len + 65536);
@@ -296,8 +301,9 @@ void load_run(const struct load_config *config, struct load_result *result)
     for (unsigned i = 0; i < config->connections; i++) {
         free(load->connections[i].latencies);
     }
-    for (unsigned i = 0; i < DISTINCT_MAX; i++) {
+    for (size_t i = 0; i < load->packed_count; i++) {
         buffer_fini(&load->packed[i]);
     }
+    free(load->packed);
     free(load);
 }

@@ -11,13 +11,12 @@ struct load_config {
     uint16_t port;
     const struct workload *workload;
     bool grpc;             // bodies as they are; no encoding
-    const char *encoding;  // NULL, or "gzip": bodies are compressed once beforehand (then they keep
-                           // their ids)
+    const char *encoding;  // NULL, or "gzip": bodies are compressed beforehand, each for two
+                           // requests
     unsigned connections;
     unsigned window;    // requests in flight on a connection; 1: closed loop
     uint64_t requests;  // in all
     double per_second;  // 0: as fast as it goes
-    unsigned distinct;  // with encoding: how many different compressed bodies take turns
     const struct sink
         *sink;  // not NULL: at most 8 MiB run ahead of what it has: queues stay below full
 };

@@ -33,7 +33,6 @@ static const struct faulty_answer moods[] = {
     {.status = 503, .body = "later"},
     {.status = 429, .headers = "Retry-After: 1\r\n"},
     {.how = FAULTY_RESETS},
-    {.how = FAULTY_CUT, .status = 200},
     {.how = FAULTY_SILENT},
 };
 

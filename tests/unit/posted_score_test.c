@@ -57,11 +57,18 @@ static void methods_and_paths_are_exact(void **state)
 static void bad_values_are_told_from_good_ones(void **state)
 {
     (void)state;
-    static const char *const bad_values[] = {"0",         "false",        "0.49",     "-1",
-                                             "\"bad\"",   "\"Negative\"", "\" no \"", "\"thumbs_down\"",
-                                             "\"FALSE\"", "\"not-helpful\""};
-    static const char *const good_values[] = {"1",         "true",   "0.5",        "5",
-                                              "\"good\"",  "\"\"",   "\"nothing\"", "\"badge\"",
+    static const char *const bad_values[] = {
+        "0",         "false",          "0.49",     "-1",
+        "\"bad\"",   "\"Negative\"",   "\" no \"", "\"thumbs_down\"",
+        "\"FALSE\"", "\"not-helpful\""};
+    static const char *const good_values[] = {"1",
+                                              "true",
+                                              "0.5",
+                                              "5",
+                                              "\"good\"",
+                                              "\"\"",
+                                              "\"nothing\"",
+                                              "\"badge\"",
                                               "\"positive\"",
                                               "\"a long text that is no word at all, bad\""};
     for (size_t i = 0; i < sizeof bad_values / sizeof bad_values[0]; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The test processor's three tricks, through a shard.
+// The test processor's tricks, through a shard.
 #include "processor/test_processor.h"
 
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include "processor/shard.h"
 #include "proto/attribute.h"
 #include "tests/evaluation_rig.h"
+#include "tests/unit/crash.h"
 
 struct bench {
     struct config *config;
@@ -149,12 +150,60 @@ static void delays_until_due_or_flushed(void **arg)
     bench_close(&bench);
 }
 
+static void send(void *arg)
+{
+    bench_send(arg);
+}
+
+static void aborts_by_name(void **arg)
+{
+    struct bench bench;
+    (void)arg;
+    bench_open(&bench, "{abort_name: lose}");
+    assert_true(crashes_with("aborting", send, &bench));
+    bench_close(&bench);
+}
+
+static void other_names_do_not_abort(void **arg)
+{
+    struct bench bench;
+    (void)arg;
+    bench_open(&bench, "{abort_name: los}");
+    assert_false(crashes_with("aborting", send, &bench));
+    bench_send(&bench);
+    assert_int_equal(bench.passed, 2);
+    bench_close(&bench);
+}
+
+static void turn(void *arg)
+{
+    struct bench *bench = arg;
+    shard_turn(bench->shard, 8 * NS_PER_S);
+}
+
+static void aborts_when_the_delay_is_over_and_not_on_a_flush(void **arg)
+{
+    struct bench bench;
+    (void)arg;
+    bench_open(&bench, "{abort_name: lose, delay: 5s}");
+    bench_send(&bench);
+    shard_turn(bench.shard, 4 * NS_PER_S);
+    assert_true(crashes_with("aborting", turn, &bench));
+    shard_flush(bench.shard);
+    shard_turn(bench.shard, 4 * NS_PER_S);
+    assert_int_equal(bench.passed, 2);
+    bench_close(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_to_every_span),
         cmocka_unit_test(drops_by_name),
         cmocka_unit_test(delays_until_due_or_flushed),
+        cmocka_unit_test(aborts_by_name),
+        cmocka_unit_test(other_names_do_not_abort),
+        cmocka_unit_test(aborts_when_the_delay_is_over_and_not_on_a_flush),
     };
     return cmocka_run_group_tests_name("test_processor", tests, NULL, NULL);
 }
