@@ -396,10 +396,13 @@ static enum result check_basic(struct authenticator *authenticator, struct crede
 {
     uint8_t pair[CREDENTIAL_BYTES_MAX];
     size_t len = encoded.len;
-    if (len == 0 || len % 4 != 0 || EVP_DecodeBlock(pair, encoded.ptr, (int)len) < 0) {
+    if (len == 0 || len % 4 != 0) {
         return RESULT_DENY;
     }
     size_t have = len / 4 * 3;
+    if (EVP_DecodeBlock(pair, encoded.ptr, (int)len) != (int)have) {
+        return RESULT_DENY;  // fewer: it passes over some characters at the end
+    }
     have -= encoded.ptr[len - 1] == '=' ? 1 : 0;
     have -= encoded.ptr[len - 2] == '=' ? 1 : 0;
     enum result result = check_pair(authenticator, credentials, bytes_from(pair, have), now_ns);

@@ -104,11 +104,11 @@ static bool sha_matches(struct bytes password, struct bytes encoded, bool is_sal
 {
     uint8_t plain[HASH_BYTES_MAX + 4], digest[EVP_MAX_MD_SIZE];
     size_t len = encoded.len;
+    size_t have = len / 4 * 3;
     if (len == 0 || len % 4 != 0 || len > HASH_BYTES_MAX ||
-        EVP_DecodeBlock(plain, encoded.ptr, (int)len) < 0) {
+        EVP_DecodeBlock(plain, encoded.ptr, (int)len) != (int)have) {
         return false;
     }
-    size_t have = len / 4 * 3;
     have -= encoded.ptr[len - 1] == '=' ? 1 : 0;
     have -= encoded.ptr[len - 2] == '=' ? 1 : 0;
     if (have < 20 || (have > 20 && !is_salted)) {

@@ -282,7 +282,15 @@ static void put_log(struct printing *printing, const struct item_view *view)
     bool is_normal = printing->verbosity == DEBUG_NORMAL;
     size_t len_max = is_normal ? VALUE_MAX : VALUE_DETAILED_MAX;
     if (is_normal) {
-        put_any(out, &body, len_max);
+        if (body.kind == ANY_KIND_NONE && view->name.len > 0) {  // an event: which, and of what
+            put_safe(out, view->name, len_max);
+            buffer_append_byte(out, ' ');
+            put_hex(out, view->trace_id, 16);
+            buffer_append_byte(out, ' ');
+            put_hex(out, view->span_id, 8);
+        } else {
+            put_any(out, &body, len_max);
+        }
         put_attributes(printing, view->attributes, LOG_ATTRIBUTES);
         buffer_append_byte(out, '\n');
         return;

@@ -16,7 +16,7 @@ static const struct option langfuse_options[] = {
      .fallback = "false",
      .offset = offsetof(struct langfuse_config, relay),
      .doc = "Pass requests below /api/public/ that otlp receivers get on to the endpoint's host, "
-            "with the agent's own credentials."},
+            "with the agent's own credentials; paths that hold %2f, .. or // are refused."},
     SCORE_SWITCH_ROW(struct langfuse_config),
     SCORE_SINK_ROWS(struct langfuse_config),
     HTTP_EXPORT_ROWS(struct langfuse_config),

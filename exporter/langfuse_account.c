@@ -53,8 +53,8 @@ static bool has_folder(struct bytes url)
     if (endpoint_unix_path(url).len > 0 || !endpoint_parse(url, &endpoint)) {
         return false;
     }
-    return endpoint.path.len > 1 && !bytes_equal_text(endpoint.path, "/api/public/otel") &&
-           !bytes_equal_text(endpoint.path, "/api/public/otel/");
+    return endpoint.path.len > 1 &&
+           !bytes_start_with(endpoint.path, BYTES_LITERAL("/api/public/otel"));
 }
 
 void langfuse_account_validate(const void *arg, const struct config_node *node, const char *path,

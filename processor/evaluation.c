@@ -321,8 +321,11 @@ static void state_feedback(void *arg, const struct feedback *feedback, uint64_t 
         metric_add(metrics->feedback_taken, 1);
     } else if (trace || decided_traces_find(state->decided, &feedback->trace_id)) {
         metric_add(metrics->feedback_decided, 1);
-    } else {
-        metric_add(metrics->feedback_unknown, 1);
+    } else if (feedback->is_bad) {
+        state->early[state->early_next] = feedback->trace_id;
+        state->early_next = (state->early_next + 1) % EARLY_FEEDBACK_MAX;
+        state->early_count += state->early_count < EARLY_FEEDBACK_MAX;
+        metric_add(metrics->feedback_early, 1);
     }
 }
 

@@ -463,7 +463,8 @@ void evaluation_plan_init(struct evaluation_plan *plan, const struct evaluation_
     evaluators_bind(&binding, config->evaluators);
     char sampling_path[256];
     snprintf(sampling_path, sizeof(sampling_path), "%s::sampling", path);
-    sampling_prepare(&config->sampling, &plan->evaluators, &plan->sampling, sampling_path, errors);
+    sampling_prepare(&config->sampling, &plan->evaluators, &plan->sampling, sampling_path,
+                     config_get(node, "sampling"), errors);
 }
 
 void evaluation_plan_fini(struct evaluation_plan *plan)

@@ -69,7 +69,7 @@ static const struct metric_family
                        .labels = {"signal"}},
     feedback = {.name = "sidejudge_feedback_total",
                 .type = METRIC_COUNTER,
-                .help = "Bad scores that an agent posted, by whether their trace was still open.",
+                .help = "Bad scores that an agent posted, by where their trace stood.",
                 .labels = {"trace"}},
     scores = {.name = "sidejudge_scores_total",
               .type = METRIC_COUNTER,
@@ -121,7 +121,7 @@ void evaluation_metrics_init(struct evaluation_metrics *metrics)
     }
     metrics->feedback_taken = labelled(&feedback, "taken");
     metrics->feedback_decided = labelled(&feedback, "decided");
-    metrics->feedback_unknown = labelled(&feedback, "unknown");
+    metrics->feedback_early = labelled(&feedback, "early");
     metrics->shed_evidence = overload_shed(OVERLOAD_EVIDENCE, "evidence_limit");
     metrics->shed_traces = overload_shed(OVERLOAD_EVIDENCE, "trace_table");
     metrics->shed_judging = overload_shed(OVERLOAD_JUDGING, "memory");

@@ -15,7 +15,7 @@ struct evaluation_metrics {
     struct metric *superseded;
     struct metric *plain_graded, *plain_refused;
     struct metric *quality_signals[QUALITY_SIGNAL_COUNT];
-    struct metric *feedback_taken, *feedback_decided, *feedback_unknown;
+    struct metric *feedback_taken, *feedback_decided, *feedback_early;
     struct metric *hold_graded, *hold_ungraded;
     struct metric *open_traces, *evidence_bytes;
     struct metric *shed_evidence, *shed_traces, *shed_judging, *shed_judge_queue, *shed_holding;

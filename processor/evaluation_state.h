@@ -18,6 +18,7 @@
 #define EVALUATION_MAGIC MAGIC('E', 'V', 'A', 'L')
 #define TRACES_MAX 50000u          // open traces per shard
 #define DECIDED_TRACES_MAX 16384u  // remembered per shard
+#define EARLY_FEEDBACK_MAX 128u    // remembered per shard, the oldest goes
 #define LEARNED_AGE_NS (UINT64_C(3600) * 1000000000u)
 #define WHOLE_EXTRA_NS UINT64_C(250000000)  // beyond linger, for what came compressed
 // At most, once the process is told that it will end soon (shard_ops.hurry).
@@ -69,6 +70,9 @@ struct evaluation_state {
     struct trace_table *traces;
     struct decided_traces *decided;
     struct recent_turns *turns;
+    // Feedback that came before the first span of its trace: SDKs send scores sooner than spans.
+    struct trace_id early[EARLY_FEEDBACK_MAX];  // a ring; zero: free
+    unsigned early_count, early_next;
     struct redactor *redactor;  // NULL: redaction off
     struct holdings holdings;
     struct fragment_times times;  // as configured, or shorter: the process is about to end

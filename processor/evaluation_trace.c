@@ -378,6 +378,16 @@ void evaluation_hurry(struct evaluation_state *state, uint64_t now_ns)
     timers_set(state->env->timers, &state->hurry, now_ns + HURRY_HOLD_NS);
 }
 
+// Somebody spoke of this trace before it came.
+static bool has_early_feedback(const struct evaluation_state *state, const struct trace_id *id)
+{
+    unsigned i = 0;
+    while (i < state->early_count && !trace_id_equal(&state->early[i], id)) {
+        i++;
+    }
+    return i < state->early_count;
+}
+
 static struct trace *trace_for(struct evaluation_state *state, const struct span_note *note,
                                uint64_t now_ns)
 {
@@ -404,6 +414,7 @@ static struct trace *trace_for(struct evaluation_state *state, const struct span
         return NULL;
     }
     trace->late = decided != NULL;
+    trace->bad_feedback = has_early_feedback(state, &id);
     timer_init(&trace->timer, trace_due, state);
     atomic_fetch_add(&state->evaluation->open_traces, 1);
     return trace;

@@ -156,14 +156,16 @@ static void default_rule(struct sampling *sampling)
 }
 
 void sampling_prepare(const struct sampling_config *config, const struct evaluator_set *evaluators,
-                      struct sampling *sampling, const char *path, struct option_errors *errors)
+                      struct sampling *sampling, const char *path, const struct config_node *node,
+                      struct option_errors *errors)
 {
     memset(sampling, 0, sizeof(*sampling));
     sampling->baseline_auto =
         config->baseline.len == 0 || bytes_equal_text(config->baseline, "auto");
     if (!sampling->baseline_auto && (!bytes_to_double(config->baseline, &sampling->baseline) ||
                                      sampling->baseline < 0 || sampling->baseline > 1)) {
-        option_error(errors, path, NULL, "`baseline` must be auto or between 0 and 1, got \"%.*s\"",
+        option_error(errors, path, config_get(node, "baseline"),
+                     "`baseline` must be auto or between 0 and 1, got \"%.*s\"",
                      BYTES_PRINTF(config->baseline));
         sampling->baseline_auto = true;
     }

@@ -37,9 +37,11 @@ struct sampling_config {
     struct bytes baseline;        // "auto" or 0..1
     struct option_entries rules;  // entries of sampling.c's own struct
 };
-// Resolves and checks names (signals, evaluators). Errors name their place.
+// Resolves and checks names (signals, evaluators). Errors name their place; `node` is what `config`
+// was bound from.
 void sampling_prepare(const struct sampling_config *config, const struct evaluator_set *evaluators,
-                      struct sampling *sampling, const char *path, struct option_errors *errors);
+                      struct sampling *sampling, const char *path, const struct config_node *node,
+                      struct option_errors *errors);
 
 // Bit k: the attribute match of rule k holds for this span (its attributes, then its resource's).
 // Pure; any thread.

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "base/timers.h"
 
@@ -418,6 +419,9 @@ void shard_free(struct shard **shard_at)
     for (size_t i = 0; i < shard->state_count; i++) {
         shard->states[i].ops->close(shard->states[i].state);
     }
+    if (shard->out.turned != NULL) {  // what these made is a turn's work as well
+        shard->out.turned(shard->out.arg, shard);
+    }
     *shard_at = NULL;
     while ((node = mailbox_take(&shard->posted)) != NULL) {
         free(node);  // a shard_message begins with its node
@@ -494,12 +498,19 @@ void shard_post_take(struct shard_ticket **ticket, struct processor *processor,
 void shard_post_feedback(struct shard *shard, struct processor *processor,
                          const struct feedback *feedback)
 {
+    static const struct metric_family family = {  // the processors count the others
+        .name = "sidejudge_feedback_total",
+        .type = METRIC_COUNTER,
+        .help = "Bad scores that an agent posted, by where their trace stood.",
+        .labels = {"trace"}};
     struct shard_ticket *ticket = shard_reserve(shard);
-    if (ticket) {
-        ticket->head.processor = processor;
-        ticket->feedback = *feedback;
-        mailbox_post(&shard->tickets, &ticket->head.node);
+    if (!ticket) {
+        metric_add(metric_series(&family, (const char *const[]){"shed"}), 1);
+        return;
     }
+    ticket->head.processor = processor;
+    ticket->feedback = *feedback;
+    mailbox_post(&shard->tickets, &ticket->head.node);
 }
 
 void shard_look(struct shard *shard, struct processor *processor, const struct parcel *parcel)

@@ -86,7 +86,8 @@ void shard_post_look(struct shard_ticket **ticket, struct processor *processor,
 // Takes the parcel and the ticket. Any thread.
 void shard_post_take(struct shard_ticket **ticket, struct processor *processor,
                      struct parcel **parcel);
-// Tells the processor's state of feedback. Copies. A full shard does not hear it. Any thread.
+// Tells the processor's state of feedback. Copies. A full shard does not hear it:
+// counted. Any thread.
 void shard_post_feedback(struct shard *shard, struct processor *processor,
                          const struct feedback *feedback);
 // The same at once, on the shard's own thread (a chain of sharded processors). look borrows, take

@@ -32,6 +32,7 @@ struct delayed {
     struct timer timer;
     struct test_state *state;
     struct parcel *parcel;
+    struct decision_debt *debt;  // the entry counts as being looked at meanwhile
 };
 struct test_state {
     uint32_t magic;
@@ -147,6 +148,7 @@ static void delayed_pass(struct delayed *delayed)
         delayed->next->prev = delayed->prev;
     }
     delayed->state->env->pass(delayed->state->env, &delayed->parcel);
+    decision_debt_pay(&delayed->debt);
     free(delayed);
 }
 
@@ -164,6 +166,8 @@ static void parcel_delay(struct test_state *state, struct parcel **parcel, uint6
     CHECK(delayed);
     delayed->state = state;
     delayed->parcel = *parcel;
+    delayed->debt = (*parcel)->batch->debt;
+    decision_debt_hold(delayed->debt);
     *parcel = NULL;
     delayed->next = state->delayed;
     delayed->prev = &state->delayed;

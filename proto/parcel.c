@@ -145,6 +145,7 @@ void parcel_unref(struct parcel **parcel_ptr)
         arena_fini(&parcel->memory);
         free(parcel->items);
         free(parcel->notes);
+        parcel_unref(&parcel->before);
         parcel->magic = 0;
         free(parcel);
         if (alive != NULL) {  // the last thing: the pipeline may be gone with it
@@ -420,6 +421,23 @@ void parcel_detach(struct parcel *parcel)
     parcel->edit_bytes = 0;
     parcel->edits = NULL;
     parcel->edits_end = &parcel->edits;
+}
+
+void parcel_remember(struct parcel *parcel)
+{
+    CHECK(parcel->magic == PARCEL_MAGIC);
+    if (parcel->batch->origin != NULL) {
+        return;
+    }
+    batch_hold(parcel->batch);
+    struct parcel *before =
+        parcel_new(parcel->batch, parcel->mode, parcel->items, parcel->place_count, 0);
+    before->item_count = parcel->item_count;
+    for (const struct edit *edit = parcel->edits; edit != NULL; edit = edit->next) {
+        CHECK(parcel_edit(before, edit) == RESULT_OK);  // there is as much room as there was
+    }
+    parcel_unref(&parcel->before);
+    parcel->before = before;
 }
 
 size_t parcel_rendered_size(const struct parcel *parcel)

@@ -58,6 +58,7 @@ struct parcel {
                // reserved tenth of the queues
     // Of a journalled batch: what leaves is recorded before it leaves (it was held, or is our own)
     bool recorded;
+    struct parcel *before;  // as it was recorded, where it is edited after that; NULL: as it is
     uint32_t spilled;  // bit set: exporters that get it from the journal later
     bool bypass;       // no sharded processor sees it: it was evaluated before
     atomic_uint references;
@@ -112,6 +113,11 @@ struct parcel *parcel_split(struct parcel *parcel, const struct item_place *plac
 // Copies the rendered bytes into a batch of its own (whose debts stay with the old one) and lets
 // the old one go. Edits are applied, mode becomes PARCEL_ALL: places known before are void.
 void parcel_detach(struct parcel *parcel);
+
+// Keeps what the parcel is now (items, edits, a view of the batch) in `before`, for a record of it
+// that later edits have no part in. Nothing where the batch is a detached copy already, whose items
+// have no places in what was received.
+void parcel_remember(struct parcel *parcel);
 
 // Rendering. The result is a serialised request; requests concatenate (repeated field 1 at top
 // level).

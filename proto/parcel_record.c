@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "proto/attribute.h"
+
 #define FORM 1
 #define EDIT_OF_RESOURCE 0x80u
 
@@ -73,6 +75,44 @@ void parcel_edits_write(const struct parcel *parcel, struct item_place place, st
     }
 }
 
+size_t parcel_edits_bytes(struct bytes edits)
+{
+    size_t at = 1, total = 0;
+    while (at < edits.len && edits.len - at >= 9) {
+        size_t key_len = u32_at(edits.ptr + at + 1);
+        size_t fields_len = u32_at(edits.ptr + at + 5);
+        total += PARCEL_EDIT_BYTES(key_len, fields_len);
+        at += 9;
+        if (key_len > edits.len - at || fields_len > edits.len - at - key_len) {
+            break;
+        }
+        at += key_len + fields_len;
+    }
+    return total;
+}
+
+// Attributes of one field number and nothing else: what rendering takes for granted.
+static bool fields_are_sound(struct bytes fields, uint32_t number)
+{
+    struct wire wire = wire_of(fields);
+    struct wire_field field;
+    while (wire_next(&wire, &field)) {
+        if (field.type != WIRE_LEN || field.number != number ||
+            *field.start != (number << 3 | WIRE_LEN)) {
+            return false;
+        }
+    }
+    return wire_is_done(&wire);
+}
+
+static uint32_t attributes_of(const struct parcel *parcel, bool of_resource)
+{
+    if (of_resource) {
+        return RES_ATTRIBUTES;
+    }
+    return parcel->batch->signal == SIGNAL_TRACES ? SPAN_ATTRIBUTES : LOG_ATTRIBUTES;
+}
+
 enum result parcel_edits_apply(struct parcel *parcel, struct item_place place, struct bytes edits)
 {
     size_t at = 1;
@@ -97,6 +137,9 @@ enum result parcel_edits_apply(struct parcel *parcel, struct item_place place, s
                             .of_resource = of_resource,
                             .key = bytes_from(edits.ptr + at, key_len),
                             .fields = bytes_from(edits.ptr + at + key_len, fields_len)};
+        if (!fields_are_sound(edit.fields, attributes_of(parcel, of_resource))) {
+            return RESULT_REJECT;
+        }
         enum result result = parcel_edit(parcel, &edit);
         if (result != RESULT_OK) {
             return result;

@@ -13,6 +13,8 @@ bool parcel_places_hold(struct bytes places, uint32_t item_at);
 
 // Appends the edits on one item and on its Resource, in their order; nothing when there are none.
 void parcel_edits_write(const struct parcel *parcel, struct item_place place, struct buffer *out);
+// What these edits take of a parcel's PARCEL_EDIT_BYTES_MAX; of no such record: any number.
+size_t parcel_edits_bytes(struct bytes edits);
 // Applies them to an item of another parcel. RESULT_REJECT: no such record, RESULT_SHED: no room;
 // some may be applied.
 enum result parcel_edits_apply(struct parcel *parcel, struct item_place place,

@@ -420,7 +420,11 @@ enum result http2_flush(struct http2 *http2)
 
 void http2_tell_room(struct http2 *http2)
 {
+    if (!http2->has_taken) {
+        return;
+    }
     bool was_feeding = http2->feeding;
+    http2->has_taken = false;
     http2->feeding = true;  // the caller sends what comes
     for (struct request *request = http2->streams, *next; request; request = next) {
         next = request->next;

@@ -19,6 +19,7 @@ struct http2 {
     unsigned stream_count;
     bool feeding;
     bool notice_sent, goaway_sent;
+    bool has_taken;            // all that some answer in parts had: http2_tell_room looks
     double reset_tokens;       // streams that may still be broken off before they were answered
     uint64_t reset_refill_ns;
 };

@@ -73,7 +73,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t stream_id, uint8_t *
                           uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
     (void)stream_id;
-    (void)arg;
+    struct http2 *http2 = arg;
     struct request *request = source->ptr;
     CHECK(request->magic == REQUEST_MAGIC);
     size_t left = request->reply.len - request->reply_sent;
@@ -92,7 +92,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t stream_id, uint8_t *
     if (request->in_parts) {
         buffer_reset(&request->reply);
         request->reply_sent = 0;
-        request->wants_room = true;  // told when what is taken has been sent (http2_tell_room)
+        request->wants_room = http2->has_taken = true;  // told once it has been sent
         return take > 0 ? (ssize_t)take : NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_EOF;

@@ -46,10 +46,11 @@ static void metrics_init(struct journal *journal, const char *const *names)
     PLAIN(entries, "entries", METRIC_GAUGE, "Entries in the journal.")
     PLAIN(bytes, "bytes", METRIC_GAUGE, "Bytes of the bodies in the journal.")
     PLAIN(file_bytes, "file_bytes", METRIC_GAUGE, "Bytes of the database and its WAL.")
+    PLAIN(size_limit, "size_limit_bytes", METRIC_GAUGE, "max_size of both together; 0: none.")
     PLAIN(commits, "commits_total", METRIC_GAUGE, "Group commits.")
     PLAIN(failures, "failures_total", METRIC_GAUGE, "Calls that the disk or the store failed.")
     PLAIN(unstored, "unstored_requests_total", METRIC_COUNTER,
-          "Requests that were taken in memory only, because the disk failed.")
+          "Requests and own products that were not stored, because the disk failed or is full.")
     PLAIN(replayed, "replayed_entries_total", METRIC_COUNTER,
           "Entries handed on again: after a restart, or to an exporter that had no room.")
     PLAIN(quarantined, "quarantined_entries_total", METRIC_COUNTER,
@@ -62,6 +63,7 @@ static void metrics_init(struct journal *journal, const char *const *names)
     for (unsigned i = 0; i < journal->outlet_count; i++) {
         journal->metrics.backlog[i] = metric_series(&backlog, &names[i]);
     }
+    metric_set(journal->metrics.size_limit, (double)journal->config.store.size_max);
 }
 
 static void counts_publish(struct journal *journal)
@@ -171,7 +173,8 @@ static void put_entry(struct journal *journal, struct journal_item *item,
     }
     entry->id = journal_store_last_id(journal->store) + 1;
     enum result result = journal_store_put(journal->store, entry);
-    if (result == RESULT_SHED && journal->config.policy == JOURNAL_DROP_OLDEST) {
+    if (result == RESULT_SHED && journal->config.policy == JOURNAL_DROP_OLDEST &&
+        entry->origin == JOURNAL_RECEIVED) {  // for others room was made before
         result = journal_store_drop_oldest(journal->store, entry->body.len);
         if (result == RESULT_OK) {
             result = journal_store_put(journal->store, entry);
@@ -192,6 +195,22 @@ static void entry_of_batch(const struct batch *batch, struct journal_entry *entr
     entry->items = batch->item_count;
 }
 
+// What these outlets had no room for stands on disk only, or nowhere.
+static void spill(struct journal *journal, struct journal_item *item, uint64_t spilled)
+{
+    if (!item->stored) {
+        item->owed &= ~spilled;
+        metric_add(journal->metrics.unstored, 1);
+        return;
+    }
+    for (unsigned i = 0; i < journal->outlet_count; i++) {
+        if ((spilled >> i & 1) != 0) {
+            atomic_fetch_add(&journal->backlog[i], 1);
+            atomic_store_explicit(&journal->behind[i], true, memory_order_relaxed);
+        }
+    }
+}
+
 static void on_admit(struct journal *journal, struct admit_message *message)
 {
     struct journal_item *item = journal_items_add(journal->items, message->ticket);
@@ -208,12 +227,8 @@ static void on_admit(struct journal *journal, struct admit_message *message)
     item->group = journal->group;
     memcpy(item->left, message->items, journal->outlet_count * sizeof(item->left[0]));
     put_entry(journal, item, &entry);
-    for (unsigned i = 0; i < journal->outlet_count && item->stored; i++) {
-        atomic_fetch_add(&journal->backlog[i], message->spilled >> i & 1);
-    }
-    if (!item->stored) {
-        metric_add(journal->metrics.unstored, 1);
-    }
+    spill(journal, item, message->spilled);
+    journal->lost_spilled = journal->lost_spilled || (!item->stored && message->spilled != 0);
     atomic_fetch_sub(&journal->pending_bytes, message->reserved);
     batch_release(&message->batch);
     journal_item_check(journal, item);
@@ -285,8 +300,9 @@ static bool release_item(void *arg, const struct item_view *view)
 }
 
 // What leaves of a received entry: with which edits, or bare.
-static void record_release(struct journal *journal, const struct parcel *parcel)
+static void record_release(struct journal *journal, const struct parcel *leaving)
 {
+    const struct parcel *parcel = leaving->before != NULL ? leaving->before : leaving;
     struct journal_item *item = journal_items_find(journal->items, parcel->batch->entry);
     struct releasing releasing = {.journal = journal, .parcel = parcel};
     if (item == NULL || !writes(journal, item) || parcel->batch->origin != NULL) {
@@ -329,14 +345,32 @@ static void record_own(struct journal *journal, struct parcel *parcel)
     put_entry(journal, item, &entry);
     for (unsigned i = 0; i < journal->outlet_count; i++) {
         item->left[i] = (loaded >> i & 1) != 0 ? parcel->item_count : 0;
-        atomic_fetch_add(&journal->backlog[i], item->stored ? spilled >> i & 1 : 0);
     }
+    spill(journal, item, spilled);
     journal_item_check(journal, item);
+}
+
+// What belongs together must not be parted by erasing for room, which commits: so it is made
+// before.
+static void group_make_room(struct journal *journal, const struct journal_group *group)
+{
+    uint64_t most = journal->config.store.size_max;
+    uint64_t bytes = ENTRY_OVERHEAD + group->decision_count * sizeof(struct decision_key);
+    if (journal->config.policy != JOURNAL_DROP_OLDEST || most == 0 || !writes(journal, NULL)) {
+        return;
+    }
+    for (const struct parcel *parcel = group->first; parcel != NULL; parcel = parcel->next) {
+        bytes += ENTRY_OVERHEAD + parcel->edit_bytes + (parcel->own ? parcel->batch->body.len : 0);
+    }
+    if (!journal_store_has_room(journal->store, bytes)) {
+        journal_wrote(journal, journal_store_drop_oldest(journal->store, bytes));
+    }
 }
 
 static void on_group(struct journal *journal, struct journal_group *group)
 {
     struct parcel *next;
+    group_make_room(journal, group);
     for (struct parcel *parcel = group->first; parcel != NULL; parcel = next) {
         next = parcel->next;
         if (parcel->own) {
@@ -424,6 +458,7 @@ static void forget_group(void *arg, struct journal_item *item)
             if ((item->owed & ~item->loaded) >> i & 1) {  // spilled, and lost with the group
                 atomic_fetch_sub(&journal->backlog[i], 1);
                 item->owed &= ~(UINT64_C(1) << i);
+                journal->lost_spilled = true;
             }
         }
         metric_add(journal->metrics.unstored, 1);
@@ -434,6 +469,7 @@ static void forget_group(void *arg, struct journal_item *item)
 static void group_failed(struct journal *journal, uint64_t now_ns)
 {
     journal_store_rollback(journal->store);
+    atomic_fetch_add(&journal->losses, 1);
     atomic_store(&journal->failing, true);
     journal->probe_at_ns = now_ns + PROBE_NS;
     journal_items_each(journal->items, forget_group, journal);
@@ -459,8 +495,9 @@ void journal_commit(struct journal *journal, uint64_t now_ns)
         journal->group++;
         journal->last_commit_ns = now_ns;
     }
-    bool refuse =
-        (result != RESULT_OK || journal_is_failing(journal)) && journal->config.refuse_on_error;
+    bool is_lost = result != RESULT_OK || journal_is_failing(journal);
+    bool refuse = journal->lost_spilled || (is_lost && journal->config.refuse_on_error);
+    journal->lost_spilled = false;
     answer_waits(journal, refuse ? RESULT_SHED : RESULT_OK);
     push_released(journal);
     counts_publish(journal);
@@ -540,6 +577,16 @@ static void relieve(struct journal *journal)
     }
 }
 
+// Expiry and checkpoints also while nothing comes.
+static void idle_tend(struct journal *journal, uint64_t now_ns)
+{
+    if (!journal->in_group && now_ns - journal->last_commit_ns >= NS_PER_S) {
+        journal->last_commit_ns = now_ns;
+        journal_store_tend(journal->store, clock_wall_ns());
+        counts_publish(journal);
+    }
+}
+
 static bool journal_turn(void *arg, uint64_t now_ns)
 {
     struct journal *journal = arg;
@@ -562,24 +609,22 @@ static bool journal_turn(void *arg, uint64_t now_ns)
         waits = journal->in_group;
         due_ns = now_ns + JOURNAL_COMMIT_NS;
     }
+    idle_tend(journal, now_ns);
     next_ns = waits && due_ns < next_ns ? due_ns : next_ns;
     if (journal_is_failing(journal) && journal->probe_at_ns < next_ns) {
         next_ns = journal->probe_at_ns;
     }
-    uint64_t tend_ns = now_ns + NS_PER_S;  // expiry and checkpoints also while nothing comes
+    uint64_t tend_ns = now_ns + NS_PER_S;
     loop_set_timer(journal->loop, &journal->timer, next_ns < tend_ns ? next_ns : tend_ns);
     return node != NULL || !mailbox_doze(&journal->inbox);
 }
 
+// The turn does what is due.
 static void timer_rings(struct timer *timer, void *arg, uint64_t now_ns)
 {
-    struct journal *journal = arg;
     (void)timer;
-    if (!journal->in_group && now_ns - journal->last_commit_ns > NS_PER_S) {
-        journal->last_commit_ns = now_ns;
-        journal_store_tend(journal->store, clock_wall_ns());
-        counts_publish(journal);
-    }
+    (void)arg;
+    (void)now_ns;
 }
 
 static void journal_run(void *arg)
@@ -730,6 +775,11 @@ void journal_close(struct journal **at)
     }
     journal_end(journal);
     leftovers_drop(journal);
+    while (journal->barriers != NULL) {
+        struct journal_barrier *barrier = journal->barriers;
+        journal->barriers = barrier->next;
+        free(barrier);
+    }
     journal_items_free(journal->items);
     journal_history_fini(&journal->history);
     compressor_free(journal->compressor);

@@ -86,6 +86,9 @@ void journal_close(struct journal **journal);  // nobody posts any more
 
 // The disk does not fail: what finds no room may be spilled.
 bool journal_is_well(const struct journal *journal);
+// How often the disk has lost what was admitted. Counted before anybody who waited for it hears so;
+// any thread.
+uint64_t journal_losses(const struct journal *journal);
 
 // --- the door ---
 // Room for a request of `bytes`: RESULT_OK; RESULT_SHED: size_max (policy reject);
@@ -126,5 +129,8 @@ void journal_settled(void *outlet, struct parcel_link *link);
 // The parcel goes nowhere (a processor dropped it): its items count as settled at these outlets.
 // Takes it.
 void journal_dropped(struct journal *journal, struct parcel *parcel, uint64_t outlets);
+// What is new goes by way of the disk: older things that found no room wait there, and have not
+// been walked through since. Any thread.
+bool journal_is_behind(const struct journal *journal, unsigned outlet);
 // Now on disk only, for people: entries owed to an outlet and not in memory.
 uint64_t journal_backlog(const struct journal *journal, unsigned outlet);

@@ -24,6 +24,11 @@ bool journal_is_well(const struct journal *journal)
     return !journal_is_failing(journal);
 }
 
+uint64_t journal_losses(const struct journal *journal)
+{
+    return atomic_load(&journal->losses);
+}
+
 enum result journal_reserve(struct journal *journal, size_t bytes)
 {
     CHECK(journal->magic == JOURNAL_MAGIC);
@@ -158,6 +163,11 @@ void journal_dropped(struct journal *journal, struct parcel *parcel, uint64_t ou
     mailbox_post(&journal->inbox, &message->head.node);
 }
 
+bool journal_is_behind(const struct journal *journal, unsigned outlet)
+{
+    return atomic_load_explicit(&journal->behind[outlet], memory_order_relaxed);
+}
+
 uint64_t journal_backlog(const struct journal *journal, unsigned outlet)
 {
     return atomic_load_explicit(&journal->backlog[outlet], memory_order_relaxed);
@@ -174,25 +184,25 @@ void journal_hush(struct journal *journal)
     atomic_store(&journal->is_hushed, true);
 }
 
+// Who answers may still touch the mailbox when its answer is here, and a late answer finds nobody:
+// barriers stay until the journal goes. There is one for each step of the end.
 bool journal_barrier(struct journal *journal, uint64_t deadline_ns)
 {
-    struct barrier {
-        struct mailbox replies;
-        struct mailbox_node reply;
-        struct commit_wait wait;
-    } *barrier = aligned_alloc(64, (sizeof(*barrier) + 63) / 64 * 64);
+    struct journal_barrier *barrier = aligned_alloc(64, (sizeof(*barrier) + 63) / 64 * 64);
     CHECK(barrier != NULL);
     memset(barrier, 0, sizeof(*barrier));
     mailbox_init(&barrier->replies, 1, NULL, NULL);
     barrier->wait.reply_to = &barrier->replies;
     barrier->wait.reply = &barrier->reply;
+    barrier->next = atomic_load(&journal->barriers);
+    while (!atomic_compare_exchange_weak(&journal->barriers, &barrier->next, barrier)) {
+    }
     journal_await(journal, &barrier->wait);
     while (mailbox_take(&barrier->replies) == NULL) {
         if (clock_mono_ns() > deadline_ns) {
-            return false;  // the journal may still answer into it: left to it
+            return false;
         }
         (void)poll(NULL, 0, 1);
     }
-    free(barrier);
     return true;
 }

@@ -17,8 +17,8 @@
 #define REPLAY_BYTES ((size_t)4 << 20)
 #define REPLAY_WAIT_NS (50 * NS_PER_MS)
 #define AROUND_WAIT_NS (250 * NS_PER_MS)
-#define CRASHES_DIRECT 2
-#define CRASHES_QUARANTINE 4
+#define CRASHES_DIRECT 2      // exits while it was open
+#define CRASHES_QUARANTINE 2  // and then, while it was handed straight to its exporters
 
 // The body in identity coding; false: it cannot be inflated, which no CRC would have let pass.
 static bool body_plain(struct journal *journal, const struct journal_entry *entry,
@@ -67,7 +67,11 @@ static enum result hand_on(struct journal *journal, const struct journal_entry *
         item = journal_items_add(journal->items, atomic_fetch_add(&journal->last_ticket, 1) + 1);
         journal_items_book(journal->items, item, entry->id);
         item->owed = item->booked = journal_outlets_of(journal, entry->owed);
-        item->open = entry->open;
+        item->open = entry->open && evaluate;
+        if (entry->open && !evaluate) {  // whose decision nobody has in hand any more
+            journal_group_begin(journal);
+            journal_wrote(journal, journal_store_settle(journal->store, entry->id));
+        }
     }
     batch->entry = item->ticket;
     struct decision_debt *debt =
@@ -113,14 +117,17 @@ static enum result hand_on(struct journal *journal, const struct journal_entry *
 static enum result hand_on_suspected(struct journal *journal, struct journal_entry *entry,
                                      uint64_t *owed, uint64_t now_ns)
 {
+    if (journal->in_group) {
+        journal_commit(journal, now_ns);
+    }
     entry->open = false;
-    journal_group_begin(journal);
-    journal_wrote(journal, journal_store_settle(journal->store, entry->id));
-    journal_wrote(journal, journal_store_suspect(journal->store, entry->id, true));
-    journal_commit(journal, now_ns);
+    (void)!journal_store_suspect(journal->store, entry->id, true);
     enum result result = hand_on(journal, entry, owed, false);
-    journal_group_begin(journal);
-    journal_wrote(journal, journal_store_suspect(journal->store, entry->id, false));
+    if (journal->in_group) {
+        journal_wrote(journal, journal_store_suspect(journal->store, entry->id, false));
+    } else {
+        (void)!journal_store_suspect(journal->store, entry->id, false);
+    }
     return result;
 }
 
@@ -138,15 +145,15 @@ static bool resume(struct journal *journal, uint64_t now_ns, uint64_t *next_ns)
                      LOG_INT("entries", journal->replayed));
             return false;
         }
-        if (entry.crashes >= CRASHES_QUARANTINE) {
+        if (!entry.open && entry.crashes >= CRASHES_QUARANTINE) {
             set_aside(journal, &entry, "the process died four times while it worked on it");
             journal->replay_after = entry.id;
             continue;
         }
         bool evaluate = entry.open && entry.crashes < CRASHES_DIRECT;
         uint64_t owed = journal_outlets_of(journal, entry.owed);
-        result = entry.open && !evaluate ? hand_on_suspected(journal, &entry, &owed, now_ns)
-                                         : hand_on(journal, &entry, &owed, evaluate);
+        result = entry.crashes > 0 && !evaluate ? hand_on_suspected(journal, &entry, &owed, now_ns)
+                                                : hand_on(journal, &entry, &owed, evaluate);
         if (result == RESULT_SHED && evaluate) {
             *next_ns = now_ns + REPLAY_WAIT_NS;
             return false;
@@ -175,6 +182,7 @@ static bool refill(struct journal *journal, unsigned outlet, uint64_t now_ns, ui
                                                 &entry, &journal->body);
         uint64_t wait_ns = now_ns + AROUND_WAIT_NS;
         if (result != RESULT_OK) {  // around once more for what was passed over
+            atomic_store(&journal->behind[outlet], false);
             if (journal->cursors[outlet] == 0 && journal_items_count(journal->items) == 0) {
                 atomic_store(&journal->backlog[outlet], 0);  // erased by age, size or quarantine
             }

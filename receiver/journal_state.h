@@ -53,6 +53,13 @@ struct journal_group {
     size_t decision_count, decision_max;
 };
 
+struct journal_barrier {
+    struct journal_barrier *next;
+    struct mailbox replies;
+    struct mailbox_node reply;
+    struct commit_wait wait;
+};
+
 struct journal {
     uint32_t magic;
     struct journal_config config;
@@ -73,6 +80,7 @@ struct journal {
     struct compressor *compressor;
     // The open group.
     bool in_group, failed;  // failed: the disk did, for this group
+    bool lost_spilled;      // and something is in it that an exporter has from nowhere else
     uint64_t group, last_commit_ns;
     struct commit_wait *waits;  // by node.next
     struct parcel *released, **released_end;
@@ -82,15 +90,18 @@ struct journal {
     uint64_t replay_after, replay_last, replay_at_ns;
     uint64_t cursors[JOURNAL_EXPORTERS_MAX];
     _Atomic uint64_t backlog[JOURNAL_EXPORTERS_MAX];
+    atomic_bool behind[JOURNAL_EXPORTERS_MAX];  // see journal_is_behind
     uint64_t replayed, quarantined;
+    _Atomic(struct journal_barrier *) barriers;  // all that there were; freed at the end
     // Read by the door.
     _Atomic uint64_t last_ticket, file_bytes, pending_bytes;
     atomic_bool failing;
+    _Atomic uint64_t losses;  // groups that the disk lost
     uint64_t probe_at_ns;
     struct log_episode failing_episode;
     struct {
-        struct metric *entries, *bytes, *file_bytes, *commits, *failures, *unstored, *replayed,
-            *quarantined, *corrupt, *expired, *dropped, *failing;
+        struct metric *entries, *bytes, *file_bytes, *size_limit, *commits, *failures, *unstored,
+            *replayed, *quarantined, *corrupt, *expired, *dropped, *failing;
         struct metric *backlog[JOURNAL_EXPORTERS_MAX];
     } metrics;
 };

@@ -113,6 +113,11 @@ bool journal_store_fits(struct journal_store *store, uint64_t bytes, uint64_t re
     return db + wal + reserve <= store->config.size_max;
 }
 
+bool journal_store_has_room(struct journal_store *store, uint64_t bytes)
+{
+    return store->file.db == NULL || journal_store_fits(store, bytes, JOURNAL_PUT_RESERVE);
+}
+
 static void dead_add(struct journal_store *store, uint64_t id, uint64_t bytes)
 {
     if (store->dead_count < JOURNAL_DEAD_MAX) {
@@ -253,13 +258,18 @@ static bool flags_set(struct journal_store *store, struct journal_state *state, 
 static bool settle(struct journal_store *store, struct journal_state *state, uint64_t with)
 {
     (void)with;
-    return flags_set(store, state, state->flags & ~(uint64_t)JOURNAL_IS_OPEN);
+    bool is_changed = flags_set(store, state, state->flags & ~(uint64_t)JOURNAL_IS_OPEN);
+    state->crashes = is_changed ? 0 : state->crashes;
+    return is_changed;
 }
 
 static bool suspect(struct journal_store *store, struct journal_state *state, uint64_t suspected)
 {
+    bool was_open = (state->flags & JOURNAL_IS_OPEN) != 0;
     uint64_t others = state->flags & ~(uint64_t)JOURNAL_IS_SUSPECT;
-    return flags_set(store, state, others | (suspected ? JOURNAL_IS_SUSPECT : 0));
+    bool is_changed = flags_set(store, state, suspected ? (uint64_t)JOURNAL_IS_SUSPECT : others);
+    state->crashes = is_changed && (was_open || !suspected) ? 0 : state->crashes;
+    return is_changed;
 }
 
 enum result journal_store_pay(struct journal_store *store, uint64_t entry, unsigned bit)
@@ -275,7 +285,26 @@ enum result journal_store_settle(struct journal_store *store, uint64_t entry)
 
 enum result journal_store_suspect(struct journal_store *store, uint64_t entry, bool suspected)
 {
-    return change(store, entry, suspect, suspected);
+    struct journal_state state;
+    if (store->group != GROUP_NONE) {
+        return change(store, entry, suspect, suspected);
+    }
+    enum result result = journal_store_ready(store);
+    if (result != RESULT_OK) {
+        return result;
+    }
+    int code = journal_store_hurry_begin(store);
+    code = code == SQLITE_OK ? journal_store_state(store, entry, &state) : code;
+    bool was_alive = code == SQLITE_OK && journal_state_is_alive(&state);
+    if (code == SQLITE_OK && suspect(store, &state, suspected)) {
+        code = journal_store_state_save(store, &state, was_alive);
+    }
+    code = journal_store_hurry_end(store, code == SQLITE_NOTFOUND ? SQLITE_OK : code);
+    if (code != SQLITE_OK) {
+        result = journal_store_fail(store, code, "suspecting an entry");
+        store->group = GROUP_NONE;
+    }
+    return result;
 }
 
 // Room for a note on an entry, and whether the entry is there at all.

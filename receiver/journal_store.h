@@ -63,7 +63,7 @@ struct journal_entry {
     uint32_t items;
     uint64_t owed;      // bit set of exporters (journal_store_exporter)
     bool open;          // it gave evidence to a decision that is still open
-    unsigned crashes;   // unclean exits while it was open (or suspected: see _suspect)
+    unsigned crashes;   // unclean exits while it was open; later, while suspected (_suspect)
     struct bytes body;  // put: borrowed; get: in the buffer that was passed
 };
 
@@ -98,13 +98,15 @@ void journal_store_rollback(struct journal_store *store);
 // put, in the WAL and in the database; 1 MiB of size_max is kept for erasing.
 enum result journal_store_put(struct journal_store *store,
                               const struct journal_entry *entry) MUST_USE;
+// Room for an entry of `bytes` as things are. In a group or not.
+bool journal_store_has_room(struct journal_store *store, uint64_t bytes);
 // Erases the oldest entries until an entry of `bytes` fits. Erasure needs room in the WAL, so in a
 // group this commits what the group holds so far and goes on with a new one. RESULT_SHED: it never
 // will fit (nothing is dropped when that is known beforehand). RESULT_RETRY: the group is lost.
 enum result journal_store_drop_oldest(struct journal_store *store, uint64_t bytes) MUST_USE;
 // One exporter has what it was owed; the last debt of an entry that is not open erases it.
 enum result journal_store_pay(struct journal_store *store, uint64_t entry, unsigned bit) MUST_USE;
-// Every decision that the entry gave evidence to is made.
+// Every decision that the entry gave evidence to is made. Its crashes count anew from here on.
 enum result journal_store_settle(struct journal_store *store, uint64_t entry) MUST_USE;
 // Progress: `exporter bit` (or a bit of the caller's own, below 64) has, or has given up, the items
 // of this entry that `what` names (opaque to the store, at most 1 MiB; kept in order).
@@ -118,8 +120,9 @@ enum result journal_store_release(struct journal_store *store, uint64_t entry, u
 // be forgotten.
 enum result journal_store_decide(struct journal_store *store, const struct trace_id *trace_id,
                                  const struct span_id *target, uint64_t expires_wall_ns) MUST_USE;
-// The entry is being looked at outside of evaluation: an unclean exit counts against it until it is
-// cleared again.
+// The entry is being looked at outside of evaluation, and is not open any more: an unclean exit
+// counts against it until it is cleared again, which is when they are forgotten. Also outside of a
+// group: then it outlives the process at once, and the machine with the next commit.
 enum result journal_store_suspect(struct journal_store *store, uint64_t entry,
                                   bool suspected) MUST_USE;
 

@@ -6,8 +6,11 @@
 // not to start. Bounds stand in the rows. Start and reload only.
 #include "receiver/otlp_config.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/tls_policy.h"
 #include "receiver/address.h"
@@ -242,8 +245,22 @@ static void check_endpoint(const struct section *section, int transport, struct 
     }
 }
 
+// A warning only: the file may be there by the time of the start, or on the machine of the start.
+static void check_file(const struct section *section, const char *key, struct bytes path)
+{
+    const struct config_node *where = config_get(config_get(section->node, "tls"), key);
+    if (path.len > 0 && access((const char *)path.ptr, R_OK) != 0) {
+        option_warning(section->errors, section->path, where != NULL ? where : section->node,
+                       "protocols::%s::tls::%s: %.*s: %s: without it the receiver cannot listen",
+                       section->name, key, BYTES_PRINTF(path), strerror(errno));
+    }
+}
+
 static void check_tls(const struct section *section, const struct otlp_tls_config *tls)
 {
+    check_file(section, "cert_file", tls->cert_file);
+    check_file(section, "key_file", tls->key_file);
+    check_file(section, "client_ca_file", tls->client_ca_file);
     bool has_cert = tls->cert_file.len > 0 || tls->cert_pem.len > 0;
     bool has_key = tls->key_file.len > 0 || tls->key_pem.len > 0;
     if (!has_cert || !has_key) {
@@ -262,6 +279,21 @@ static void check_tls(const struct section *section, const struct otlp_tls_confi
     }
     tls_policy_validate(&tls->cipher_suites, &tls->curve_preferences, section->node, section->path,
                         section->errors);
+}
+
+// One port cannot be opened twice, and one is enough.
+static void check_both(const struct otlp_config *otlp, const struct config_node *protocols,
+                       const char *path, struct option_errors *errors)
+{
+    struct bytes host, endpoint = otlp->protocols.http.endpoint;
+    uint16_t port = 0;
+    bool is_same = otlp->protocols.has_grpc && otlp->protocols.has_http &&
+                   bytes_equal(endpoint, otlp->protocols.grpc.endpoint);
+    if (is_same && (!address_split(endpoint, &host, &port) || port != 0)) {
+        option_error(errors, path, config_get(config_get(protocols, "http"), "endpoint"),
+                     "protocols::grpc and protocols::http have the same endpoint: leave one out, "
+                     "every protocol is taken on either");
+    }
 }
 
 void otlp_config_validate(const void *config, const struct config_node *node, const char *path,
@@ -289,4 +321,5 @@ void otlp_config_validate(const void *config, const struct config_node *node, co
             check_tls(&section, &otlp->protocols.http.tls);
         }
     }
+    check_both(otlp, protocols, path, errors);
 }

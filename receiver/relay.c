@@ -190,7 +190,8 @@ static struct relay_job *job_new(struct request *request)
     job->request = request;
     job->method = relay_method(request->method);
     job->body = bytes_from(request->body.ptr, request->body.len);
-    bool is_plain = !request_has_header(request, "content-encoding");
+    struct bytes coding = request_header(request, "content-encoding");
+    bool is_plain = coding.len == 0 || bytes_equal_nocase(coding, "identity");
     job->posted = is_plain ? posted_kind_of(request->method, request->path) : POSTED_NONE;
     buffer_init(&job->text, TEXT_BYTES_MAX);
     buffer_init(&job->answer.head, 2 * HTTP_HEADER_BYTES_MAX);

@@ -83,6 +83,7 @@ struct relay {
     struct relay_job *jobs;  // that the worker knows of
     struct metric *outcomes[RELAY_OUTCOME_COUNT];
     struct metric *scores[2];  // good, bad
+    struct metric *unread;     // requests that may hold scores and none could be read
     struct log_episode failing;
     struct thread thread;
 };

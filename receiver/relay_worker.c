@@ -33,6 +33,12 @@ static const struct metric_family score_family = {
     .help = "Scores of traces that the agent posted and the backend took, by what they say",
     .labels = {"receiver", "value"}};
 
+static const struct metric_family unread_family = {
+    .name = "sidejudge_relay_unread_requests_total",
+    .type = METRIC_COUNTER,
+    .help = "Requests that may hold scores, were passed on, and in which none of a trace was found",
+    .labels = {"receiver"}};
+
 static struct relay_job *job_of(void *arg)
 {
     struct relay_job *job = arg;
@@ -154,8 +160,9 @@ static void head_ends(void *arg, int status)
     length_read(job, is_coded);
     answer->status = status;
     answer->has_head = !job->is_odd;
-    if (answer->has_head && status < 300) {
-        (void)posted_scores_read(job->posted, job->body, heard, job);
+    if (answer->has_head && status < 300 && job->posted != POSTED_NONE &&
+        posted_scores_read(job->posted, job->body, heard, job) == 0) {
+        metric_add(relay_of(job)->unread, 1);
     }
 }
 
@@ -324,6 +331,7 @@ static void metrics_init(struct relay *relay)
     }
     relay->scores[0] = metric_series(&score_family, (const char *const[]){id, "good"});
     relay->scores[1] = metric_series(&score_family, (const char *const[]){id, "bad"});
+    relay->unread = metric_series(&unread_family, (const char *const[]){id});
 }
 
 static enum result open_client(struct relay *relay, char *why, size_t why_len)
@@ -359,6 +367,9 @@ enum result relay_start(const struct relay_config *config, struct relay **relay,
         mailbox_init(&made->inbox, RELAY_IN_FLIGHT_MAX, loop_wake, made->loop);
         made->hook = (struct loop_hook){.turn = on_turn, .arg = made};
         loop_add_hook(made->loop, &made->hook);
+        log_line(LOG_INFO, "receiver/relay", "requests below /api/public/ are passed on",
+                 LOG_TEXT("receiver", config->receiver_id),
+                 LOG_BYTES("to", buffer_view(&made->base)));
         result = thread_start(&made->thread, "sj-relay", run, made);
         if (result != RESULT_OK) {
             snprintf(why, why_len, "cannot start the relay's thread");

@@ -117,9 +117,13 @@ bool request_set_target(struct request *request, struct bytes target)
         bytes_start_with(target, BYTES_LITERAL("https://"))) {
         size_t authority = bytes_find(target, BYTES_LITERAL("//"), 0) + 2;
         size_t slash = bytes_find(target, BYTES_LITERAL("/"), authority);
-        size_t at = bytes_find(target, BYTES_LITERAL("@"), authority);  // RFC 9110 4.2.4
-        if (slash == SIZE_MAX || slash == authority || at < slash) {
+        if (slash == SIZE_MAX || slash == authority) {
             return false;
+        }
+        for (size_t at = authority; at < slash; at++) {  // RFC 3986 3.2, RFC 9110 4.2.4
+            if (strchr("@?#\\", target.ptr[at])) {
+                return false;
+            }
         }
         target = bytes_slice(target, slash, SIZE_MAX);
     }

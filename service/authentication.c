@@ -94,15 +94,18 @@ bool authentication_knows(const struct authentication_settings *settings, struct
 static const char *problem_of(const struct authentication_item *item, enum authenticator_role role)
 {
     if (item == NULL) {
-        return "authenticator not found";
+        return "authenticator not found: configure it under extensions and list it in "
+               "service::extensions";
     }
     if (!item->enabled) {
-        return "authenticator not found: service::extensions does not name it";
+        return "authenticator not found: service::extensions does not name it: list it there";
     }
     if (item->faults == 0 && (item->kind->roles(item->config) & (unsigned)role) == 0) {
         return role == AUTHENTICATOR_SERVER
-                   ? "requested authenticator is not a server authenticator"
-                   : "requested authenticator is not a client authenticator";
+                   ? "requested authenticator is not a server authenticator (basicauth is one "
+                     "with htpasswd, bearertokenauth with a token)"
+                   : "requested authenticator is not a client authenticator (basicauth is one "
+                     "with client_auth, bearertokenauth with a token)";
     }
     return NULL;
 }

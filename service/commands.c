@@ -123,6 +123,7 @@ int command_components(struct arguments *arguments)
     for (const struct authenticator_kind *kind = authenticator_kinds; kind->type != NULL; kind++) {
         printf("    - name: %s\n", kind->type);
     }
+    printf("    - name: file_storage\n");
     return 0;
 }
 

@@ -607,6 +607,14 @@ static enum result door_reserve(struct door *door, const struct batch *batch,
     return result;
 }
 
+// What the disk lost behind the door is sent again, and that is no loop.
+static bool door_is_loop(struct door *door, bool is_stored, const struct loop_sample *sample,
+                         const struct batch *batch)
+{
+    uint64_t epoch = is_stored ? journal_losses(door->journal) : 0;
+    return loop_guard_catches(&door->loops, sample, epoch, door->route, batch->received_ns);
+}
+
 // Undoes the plans of a request whose spans go in a circle; it is answered like one that went.
 static void door_turn_away(struct door *door, bool is_stored, size_t count, struct plan *plans,
                            const struct batch *batch, struct offer_reply *reply)
@@ -647,8 +655,7 @@ static enum result offer_along(struct door *door, const struct routes *routes, s
     if (is_stored && result != RESULT_OK) {
         journal_unreserve(door->journal, stored_bytes(*batch));
     }
-    if (result == RESULT_OK &&
-        loop_guard_catches(&door->loops, &sample, door->route, (*batch)->received_ns)) {
+    if (result == RESULT_OK && door_is_loop(door, is_stored, &sample, *batch)) {
         door_turn_away(door, is_stored, itinerary.count, plans, *batch, reply);
     } else if (result == RESULT_OK) {
         door_commit(door, is_stored, itinerary.count, plans, *batch, reply);

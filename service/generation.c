@@ -660,6 +660,25 @@ void generations_drain(struct generations *generations, uint64_t deadline_ns)
     (void)journaling_barrier(generations->journaling, deadline_ns);
 }
 
+// Before any generation goes: shards and exporters that several share hold parcels of each.
+static void shared_parts_free(struct generations *generations)
+{
+    struct wiring *wiring;
+    for (size_t n = 0; (wiring = generation_at(generations, n)) != NULL; n++) {
+        for (size_t i = 0; i < SETTINGS_COMPONENTS_MAX; i++) {
+            receiver_part_unref(&wiring->receivers[i]);
+        }
+    }
+    for (size_t n = 0; (wiring = generation_at(generations, n)) != NULL; n++) {
+        shard_unit_unref(&wiring->unit);
+    }
+    for (size_t n = 0; (wiring = generation_at(generations, n)) != NULL; n++) {
+        for (size_t i = 0; i < SETTINGS_COMPONENTS_MAX; i++) {
+            exporter_part_unref(&wiring->exporters[i]);
+        }
+    }
+}
+
 void generations_free(struct generations **generations)
 {
     struct generations *moved = *generations;
@@ -670,6 +689,7 @@ void generations_free(struct generations **generations)
     loop_cancel_timer(moved->loop, &moved->timer);
     journaling_end(moved->journaling);
     closing_collect(&moved->closings, true);
+    shared_parts_free(moved);
     if (moved->retiring == moved->current && moved->current != NULL) {
         moved->current = moved->next;  // the step LEAD: it is in both places
         moved->next = NULL;

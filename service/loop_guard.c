@@ -143,14 +143,14 @@ static unsigned table_note(struct loop_table *table, uint64_t hash, uint64_t sec
     return 0;
 }
 
-static uint64_t span_hash(const struct loop_sample_span *span)
+static uint64_t span_hash(const struct loop_sample_span *span, uint64_t epoch)
 {
     struct {
         struct trace_id trace_id;
         struct span_id span_id;
-        uint64_t start_ns, end_ns;
-    } key = {span->trace_id, span->span_id, span->start_ns, span->end_ns};
-    static_assert(sizeof(key) == 40, "no bytes between the members");
+        uint64_t start_ns, end_ns, epoch;
+    } key = {span->trace_id, span->span_id, span->start_ns, span->end_ns, epoch};
+    static_assert(sizeof(key) == 48, "no bytes between the members");
     return hash_keyed(&key, sizeof(key));
 }
 
@@ -165,14 +165,15 @@ static void say_caught(struct loop_guard *guard, const char *receiver, uint64_t 
     }
 }
 
-bool loop_guard_catches(struct loop_guard *guard, const struct loop_sample *sample,
+bool loop_guard_catches(struct loop_guard *guard, const struct loop_sample *sample, uint64_t epoch,
                         const char *receiver, uint64_t now_ns)
 {
     CHECK(sample->count <= LOOP_SAMPLE_MAX);
     struct loop_table *table = sample->count > 0 ? table_of(guard, receiver) : NULL;
     unsigned third_count = 0;
     for (unsigned i = 0; table != NULL && i < sample->count; i++) {
-        third_count += table_note(table, span_hash(&sample->spans[i]), now_ns / NS_PER_S) >= 2;
+        third_count +=
+            table_note(table, span_hash(&sample->spans[i], epoch), now_ns / NS_PER_S) >= 2;
     }
     bool is_loop = 2 * third_count > sample->count;
     if (is_loop) {

@@ -64,6 +64,7 @@ struct loop_guard {                      // of one door; zeroed is ready
 void loop_guard_fini(struct loop_guard *guard);
 // Notes the sample of a request that is about to be admitted. True: more than half of it has passed
 // twice before, each time within LOOP_WINDOW_S of the last; it must not pass again, is counted and,
-// once per episode, logged under the id of the receiver. Any thread.
-bool loop_guard_catches(struct loop_guard *guard, const struct loop_sample *sample,
+// once per episode, logged under the id of the receiver. What was noted in another `epoch` does not
+// count: admitted, it was not kept. Any thread.
+bool loop_guard_catches(struct loop_guard *guard, const struct loop_sample *sample, uint64_t epoch,
                         const char *receiver, uint64_t now_ns);

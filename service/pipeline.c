@@ -61,8 +61,10 @@ enum result pipeline_reserve(struct pipeline *pipeline, uint32_t wanted, uint32_
             continue;
         }
         bool spills = spilled != NULL && slot->storage >= 0;
-        if (spills && (exporter == NULL || slot->ops->reserve(exporter, pipeline->signal, 0, bytes,
-                                                              own) != RESULT_OK)) {
+        if (spills && (exporter == NULL ||
+                       journal_is_behind(pipeline->journal, (unsigned)slot->storage) ||
+                       slot->ops->reserve(exporter, pipeline->signal, 0, bytes, own) !=
+                           RESULT_OK)) {
             *spilled |= 1U << i;
             continue;
         }
@@ -97,6 +99,21 @@ enum result pipeline_reserve(struct pipeline *pipeline, uint32_t wanted, uint32_
     *mask = 0;
     reply->retry_after_s = RETRY_AFTER_S;
     return refused;
+}
+
+uint32_t pipeline_reserve_again(struct pipeline *pipeline, uint32_t wanted, size_t bytes, bool own)
+{
+    uint32_t mask = 0;
+    for (uint32_t rest = wanted; rest != 0; rest &= rest - 1) {
+        unsigned i = (unsigned)__builtin_ctz(rest);
+        struct exporter_slot *slot = pipeline->exporters[i];
+        struct exporter *exporter = atomic_load_explicit(&slot->exporter, memory_order_acquire);
+        if (exporter != NULL &&
+            slot->ops->reserve(exporter, pipeline->signal, 0, bytes, own) == RESULT_OK) {
+            mask |= 1U << i;
+        }
+    }
+    return mask;
 }
 
 unsigned pipeline_sharded_stages(const struct pipeline *pipeline)
@@ -162,6 +179,7 @@ void pipeline_push(struct parcel *parcel)
         parcel_unref(&parcel);
         return;
     }
+    parcel_unref(&parcel->before);
     charge_trim(parcel);
     for (uint32_t rest = mask & (mask - 1); rest != 0; rest &= rest - 1) {
         parcel_ref(parcel);  // one reference per exporter; ours is the first one's
@@ -361,10 +379,21 @@ void pipeline_advance(struct parcel *parcel, int shard_index, struct shard_ticke
     parcel_leaves(parcel, shard_index);
 }
 
+static bool is_edited_from(const struct pipeline *pipeline, size_t stage)
+{
+    while (stage < pipeline->chain_count && pipeline->chain[stage].ops->shard != NULL) {
+        stage++;
+    }
+    return stage < pipeline->chain_count;
+}
+
 void pipeline_pass(struct parcel **parcel, int shard_index)
 {
     struct parcel *moved = *parcel;
     *parcel = NULL;
+    if (moved->recorded && !moved->own && is_edited_from(moved->pipeline, moved->stage)) {
+        parcel_remember(moved);  // what is recorded goes by the same edits when it is handed on
+    }
     struct shard_tickets none;
     memset(none.counts, 0, sizeof(none.counts));
     pipeline_advance(moved, shard_index,

@@ -69,6 +69,8 @@ unsigned pipeline_sharded_stages(const struct pipeline *pipeline);
 enum result pipeline_reserve(struct pipeline *pipeline, uint32_t wanted, uint32_t items,
                              size_t bytes, bool own, uint32_t *mask, uint32_t *spilled,
                              struct offer_reply *reply) MUST_USE;
+// For what the journal hands on: those of `wanted` that have room now, nothing counted as refused.
+uint32_t pipeline_reserve_again(struct pipeline *pipeline, uint32_t wanted, size_t bytes, bool own);
 #define PIPELINE_ALL_EXPORTERS UINT32_MAX
 void pipeline_release(const struct pipeline *pipeline, size_t bytes, bool own, uint32_t mask);
 // Gives a parcel to the exporters that hold reservations for it. Takes.

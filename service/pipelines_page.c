@@ -12,12 +12,33 @@
 
 #include "base/json.h"
 
-static void put_exporter(const struct exporter_slot *slot, struct json_writer *out)
+// What an exporter gets from this pipeline: its telemetry, the scores made in it, or both.
+static const char *taken(const struct wiring *wiring, const struct pipeline_settings *from,
+                         unsigned index)
+{
+    unsigned signals = wiring->settings->exporters.items[index].kind->signals;
+    bool scores = false;
+    for (size_t i = 0; i < from->processor_count; i++) {
+        const struct processor_ops *ops =
+            wiring->settings->processors.items[from->processors[i]].ops;
+        scores = scores || ops->score_sinks != NULL;
+    }
+    scores = scores && (signals & 1U << SIGNAL_SCORES) != 0;
+    if ((signals & 1U << from->signal) == 0) {
+        return "scores";
+    }
+    return scores ? "telemetry and scores" : "telemetry";
+}
+
+static void put_exporter(const struct exporter_slot *slot, const char *takes,
+                         struct json_writer *out)
 {
     struct exporter *exporter = atomic_load_explicit(&slot->exporter, memory_order_acquire);
     json_begin_object(out);
     json_key(out, "id");
     json_put_literal(out, slot->id);
+    json_key(out, "takes");
+    json_put_literal(out, takes);
     if (exporter == NULL) {
         json_key(out, "degraded");
         json_put_literal(out, slot->why);
@@ -80,8 +101,12 @@ static void put_pipeline(const struct wiring *wiring, size_t index, struct json_
     put_processors(wiring, index, out);
     json_key(out, "exporters");
     json_begin_array(out);
-    for (size_t i = 0; i < pipeline->exporter_count; i++) {
-        put_exporter(pipeline->exporters[i], out);
+    const struct pipeline_settings *from = &wiring->settings->pipelines[index];
+    for (size_t i = 0; i < from->exporter_count; i++) {
+        const struct exporter_part *part = wiring->exporters[from->exporters[i]];
+        if (part != NULL) {
+            put_exporter(&part->slot, taken(wiring, from, from->exporters[i]), out);
+        }
     }
     json_end_array(out);
     json_end_object(out);
@@ -200,23 +225,32 @@ static void cell_processors(const struct wiring *wiring, size_t index, struct bu
     buffer_append_text(out, "</td>");
 }
 
-static void cell_exporters(const struct pipeline *pipeline, struct buffer *out)
+static void exporter_write(const struct exporter_slot *slot, const char *takes, struct buffer *out)
 {
+    struct exporter *exporter = atomic_load(&slot->exporter);
+    put_text(out, slot->id);
+    if (exporter == NULL) {
+        put_degraded(out, slot->why);
+    } else {
+        struct exporter_status status = {0};
+        slot->ops->status(exporter, &status);
+        buffer_printf(out, " (%s; queue %" PRIu64 " of %" PRIu64 " KiB) ", takes,
+                      status.queue_bytes >> 10, status.queue_bytes_max >> 10);
+        put_text(out, status.last_error);
+    }
+    buffer_append_text(out, "<br>");
+}
+
+static void cell_exporters(const struct wiring *wiring, size_t index, struct buffer *out)
+{
+    const struct pipeline_settings *from = &wiring->settings->pipelines[index];
+    const struct pipeline *pipeline = wiring->pipelines[index];
     buffer_append_text(out, "<td>");
-    for (size_t i = 0; i < pipeline->exporter_count; i++) {
-        const struct exporter_slot *slot = pipeline->exporters[i];
-        struct exporter *exporter = atomic_load(&slot->exporter);
-        put_text(out, slot->id);
-        if (exporter == NULL) {
-            put_degraded(out, slot->why);
-        } else {
-            struct exporter_status status = {0};
-            slot->ops->status(exporter, &status);
-            buffer_printf(out, " (queue %" PRIu64 " of %" PRIu64 " bytes) ", status.queue_bytes,
-                          status.queue_bytes_max);
-            put_text(out, status.last_error);
+    for (size_t i = 0; i < from->exporter_count; i++) {
+        const struct exporter_part *part = wiring->exporters[from->exporters[i]];
+        if (part != NULL) {
+            exporter_write(&part->slot, taken(wiring, from, from->exporters[i]), out);
         }
-        buffer_append_text(out, "<br>");
     }
     if (pipeline->exporter_count == 0) {
         put_degraded(out, pipeline->why);
@@ -236,7 +270,7 @@ static void table_write(const struct wiring *wiring, const char *what, struct bu
         buffer_append_text(out, "</td>");
         cell_receivers(wiring, i, out);
         cell_processors(wiring, i, out);
-        cell_exporters(wiring->pipelines[i], out);
+        cell_exporters(wiring, i, out);
         buffer_append_text(out, "</tr>\n");
     }
     buffer_append_text(out, "</table>\n");

@@ -127,7 +127,7 @@ static bool apply_edits(void *arg, const struct item_view *view)
     struct edits_of *edits_of = arg;
     struct bytes edits;
     if (journal_history_released(edits_of->history, view->place.item_at, &edits) && edits.len > 0) {
-        // No room for them (which there was) or no record leaves the span as it came.
+        // No record leaves the span as it came.
         (void)!parcel_edits_apply(edits_of->parcel, view->place, edits);
     }
     return true;
@@ -157,18 +157,49 @@ static size_t send_list(const struct sorting *sorting, enum list list, int outle
     if (list == LIST_RELEASED) {
         struct edits_of edits_of = {sorting->call->history, parcel};
         parcel_each(parcel, apply_edits, &edits_of);
-        pipeline_push(parcel);
-    } else {
-        parcel->bypass = true;
-        pipeline_pass(&parcel, -1);
     }
+    parcel->bypass = true;
+    pipeline_pass(&parcel, -1);
     return 0;
+}
+
+// How many items from there on have edits that fit into one parcel; at least one.
+static uint32_t edits_fit(const struct sorting *sorting, uint32_t from)
+{
+    const struct item_place *places = sorting->places[LIST_RELEASED];
+    size_t bytes = 0;
+    uint32_t at = from;
+    while (at < sorting->counts[LIST_RELEASED] && (at == from || bytes <= PARCEL_EDIT_BYTES_MAX)) {
+        struct bytes edits;
+        if (journal_history_released(sorting->call->history, places[at].item_at, &edits)) {
+            bytes += parcel_edits_bytes(edits);
+        }
+        at += at == from || bytes <= PARCEL_EDIT_BYTES_MAX;
+    }
+    return at - from;
+}
+
+// What left in many parcels does not go into one again.
+static size_t send_released(const struct sorting *sorting, int outlet, uint32_t set, size_t charge)
+{
+    struct sorting window = *sorting;
+    uint32_t left = sorting->counts[LIST_RELEASED];
+    while (left > 0) {
+        uint32_t from = sorting->counts[LIST_RELEASED] - left;
+        uint32_t count = edits_fit(sorting, from);
+        size_t share = charge / left * count + (count == left ? charge % left : 0);
+        window.places[LIST_RELEASED] = sorting->places[LIST_RELEASED] + from;
+        window.counts[LIST_RELEASED] = count;
+        charge = charge - share + send_list(&window, LIST_RELEASED, outlet, set, share);
+        left -= count;
+    }
+    return charge;
 }
 
 static void send_passed(const struct sorting *sorting, int outlet, uint32_t set, size_t charge)
 {
     charge = send_list(sorting, LIST_PASSED, outlet, set, charge);
-    charge = send_list(sorting, LIST_RELEASED, outlet, set, charge);
+    charge = send_released(sorting, outlet, set, charge);
     if (charge > 0) {
         pipeline_release(sorting->pipeline, charge, false, set);
     }
@@ -193,7 +224,7 @@ static bool tickets_reserve(const struct pipeline *pipeline, struct shard_ticket
 }
 
 // What was undecided when the process ended is decided now.
-static void evaluate_again(const struct sorting *sorting, uint32_t set, size_t charge,
+static void evaluate_again(const struct sorting *sorting, uint32_t set, uint32_t spilled,
                            struct shard_tickets *tickets)
 {
     struct parcel *shown = parcel_of(sorting, LIST_PASSED, -1, 0);
@@ -203,7 +234,8 @@ static void evaluate_again(const struct sorting *sorting, uint32_t set, size_t c
     struct parcel *held = parcel_of(sorting, LIST_HELD, -1, set);
     if (held != NULL) {
         held->recorded = true;
-        held->charge_bytes = charge;
+        held->spilled = spilled;
+        held->charge_bytes = sorting->held_bytes;
         count_items((struct journal_replay *)(uintptr_t)sorting->call, sorting->pipeline, set,
                     held->item_count);
         pipeline_advance(held, -1, tickets);
@@ -228,8 +260,7 @@ static enum result replay_along(struct pipeline *pipeline, struct journal_replay
 {
     struct sorting sorting = {.call = call, .pipeline = pipeline};
     struct shard_tickets tickets;
-    struct offer_reply reply = {0};
-    uint32_t set = exporters_of(pipeline, outlets), spilled = 0, reserved = 0;
+    uint32_t set = exporters_of(pipeline, outlets);
     if (!sorting_make(&sorting)) {
         sorting_fini(&sorting);
         call->served |= outlets;  // what no scan can read is given up: counted by nobody
@@ -237,12 +268,9 @@ static enum result replay_along(struct pipeline *pipeline, struct journal_replay
     }
     size_t charge = call->batch->body.len + sorting.held_bytes;
     bool own = call->entry->origin == JOURNAL_OWN;
-    enum result result = RESULT_OK;
-    if (set != 0) {
-        result = pipeline_reserve(pipeline, set, call->batch->item_count, charge, own, &reserved,
-                                  &spilled, &reply);
-    }
-    if (result != RESULT_OK || (set != 0 && reserved == 0)) {
+    uint32_t reserved = pipeline_reserve_again(pipeline, set, charge, own);
+    // A decision waits for no exporter: one without room gets its part from disk afterwards.
+    if (set != 0 && reserved == 0 && !call->evaluate) {
         sorting_fini(&sorting);
         return RESULT_SHED;
     }
@@ -267,7 +295,7 @@ static enum result replay_along(struct pipeline *pipeline, struct journal_replay
         send_passed(&sorting, -1, clean, passed_charge);
     }
     if (call->evaluate) {
-        evaluate_again(&sorting, reserved, sorting.held_bytes, &tickets);
+        evaluate_again(&sorting, reserved, set & ~reserved, &tickets);
     }
     sorting_fini(&sorting);
     return RESULT_OK;
@@ -276,13 +304,10 @@ static enum result replay_along(struct pipeline *pipeline, struct journal_replay
 // What Sidejudge made goes out as it is.
 static enum result replay_own(struct pipeline *pipeline, struct journal_replay *call)
 {
-    struct offer_reply reply = {0};
-    uint32_t reserved = 0, spilled = 0;
-    uint32_t set = exporters_of(pipeline, call->wanted);
     size_t bytes = call->batch->body.len;
-    if (pipeline_reserve(pipeline, set, call->batch->item_count, bytes, true, &reserved, &spilled,
-                         &reply) != RESULT_OK ||
-        reserved == 0) {
+    uint32_t reserved =
+        pipeline_reserve_again(pipeline, exporters_of(pipeline, call->wanted), bytes, true);
+    if (reserved == 0) {
         return RESULT_SHED;
     }
     batch_hold(call->batch);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "receiver/address.h"
 #include "service/storage.h"
 
 #define SETTINGS_ARENA_MAX ((size_t)8 << 20)
@@ -300,6 +301,12 @@ static bool is_written(const struct config_node *map, const struct config_node *
     return false;
 }
 
+static bool is_empty_list(const struct config_node *node)
+{
+    return config_kind(node) == CONFIG_NULL ||
+           (config_kind(node) == CONFIG_LIST && config_count(node) == 0);
+}
+
 // Resolves the list `key` of a pipeline to indexes; what cannot be resolved is an error and left
 // out.
 static size_t pipeline_references(const struct config_node *node, const struct kind_table *table,
@@ -309,6 +316,13 @@ static size_t pipeline_references(const struct config_node *node, const struct k
 {
     const struct config_node *names = config_get(node, table->key);
     size_t count = 0;
+    if (config_kind(names) == CONFIG_SCALAR || config_kind(names) == CONFIG_MAP) {
+        option_error(errors, path, names, "'%s' expected a list: write %s: [%.*s]", table->key,
+                     table->key,
+                     BYTES_PRINTF(config_kind(names) == CONFIG_MAP ? BYTES_LITERAL("id, ...")
+                                                                   : config_text(names)));
+        return 0;
+    }
     for (size_t i = 0; i < config_count(names); i++) {
         const struct config_node *item = config_at(names, i);
         struct bytes id = config_text(item);
@@ -404,10 +418,10 @@ static void pipeline_bind(struct settings *settings, struct bytes id,
     pipeline->exporter_count =
         pipeline_references(node, &tables[2], &settings->exporters, settings->connectors, path,
                             pipeline->signal, pipeline->exporters, SETTINGS_COMPONENTS_MAX, errors);
-    if (config_count(config_get(node, "receivers")) == 0) {
+    if (is_empty_list(config_get(node, "receivers"))) {
         option_error(errors, path, node, "must have at least one receiver");
     }
-    if (config_count(config_get(node, "exporters")) == 0) {
+    if (is_empty_list(config_get(node, "exporters"))) {
         option_error(errors, path, node, "must have at least one exporter");
     }
     pipeline_check_scores(settings, pipeline, node, errors);
@@ -504,6 +518,17 @@ static void connectors_refuse(const struct config_node *map, struct option_error
     }
 }
 
+static void endpoint_check(struct bytes endpoint, const char *path, const struct config_node *node,
+                           struct option_errors *errors)
+{
+    struct bytes host;
+    uint16_t port;
+    if (!address_split(endpoint, &host, &port)) {
+        option_error(errors, path, node, "'endpoint' must be host:port, got \"%.*s\"",
+                     BYTES_PRINTF(endpoint));
+    }
+}
+
 // The two extensions; each is a row. An extension acts only when service::extensions names it, but
 // the API is always on.
 static void extensions_bind(struct settings *settings, const struct config_node *root,
@@ -521,6 +546,8 @@ static void extensions_bind(struct settings *settings, const struct config_node 
         snprintf(path, sizeof(path), "extensions::%s", rows[i].type);
         option_bind(rows[i].options, config_get(map, rows[i].type), path, rows[i].target,
                     sizeof(*rows[i].target), &settings->arena, errors);
+        endpoint_check(rows[i].target->endpoint, path,
+                       config_get(config_get(map, rows[i].type), "endpoint"), errors);
     }
     settings->api.enabled = true;
     for (size_t i = 0; i < config_count(map); i++) {

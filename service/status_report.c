@@ -122,6 +122,8 @@ static void put_journal(const struct status_report *report, struct json_writer *
     json_begin_object(out);
     put_count(out, "entries", metrics_sum("sidejudge_journal_entries"));
     put_count(out, "file_bytes", metrics_sum("sidejudge_journal_file_bytes"));
+    put_count(out, "size_limit_bytes", metrics_sum("sidejudge_journal_size_limit_bytes"));
+    put_count(out, "replayed_entries", metrics_sum("sidejudge_journal_replayed_entries_total"));
     put_count(out, "backlog_entries", metrics_sum("sidejudge_journal_backlog_entries"));
     put_count(out, "failing", metrics_sum("sidejudge_journal_failing"));
     put_count(out, "unstored_requests", metrics_sum("sidejudge_journal_unstored_requests_total"));
@@ -137,6 +139,14 @@ static void put_delivery(struct json_writer *out)
     put_count(out, "shed", metrics_sum("sidejudge_shed_total"));
 }
 
+static void put_config(struct json_writer *out)
+{
+    json_key(out, "config");
+    json_begin_object(out);
+    put_count(out, "in_force", metrics_sum("sidejudge_config_reload_success"));
+    json_end_object(out);
+}
+
 void status_report_write(const struct status_report *report, struct buffer *out)
 {
     struct json_writer writer;
@@ -149,6 +159,7 @@ void status_report_write(const struct status_report *report, struct buffer *out)
     put_count(&writer, "rss_bytes", (double)account_process_rss());
     put_count(&writer, "memory_cap_bytes", (double)account_cap(report->account));
     put_count(&writer, "generation", (double)report->wiring->number);
+    put_config(&writer);
     put_received(&writer);
     put_exporters(report, &writer);
     put_journal(report, &writer);

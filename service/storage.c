@@ -9,9 +9,12 @@
 // Bounds: one file_storage in use. Main thread, start and reload only.
 #include "service/storage.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -128,7 +131,9 @@ static void exporter_bind(struct settings *settings, unsigned index,
     text[id.len] = '\0';
     if (!storage_is(id) || config_get(extensions, text) == NULL) {
         option_error(errors, exporter->path, where,
-                     "%s: \"%s\" is not configured: name a file_storage extension", key, text);
+                     "%s: \"%s\" is not configured: put a file_storage under extensions and list "
+                     "it in service::extensions",
+                     key, text);
     } else if (!is_listed(named, id)) {
         option_error(errors, exporter->path, where,
                      "%s: extension \"%s\" is not in service::extensions: add it there", key, text);
@@ -146,6 +151,31 @@ static void exporter_bind(struct settings *settings, unsigned index,
     snprintf(exporter->why, sizeof(exporter->why), "%s: \"%s\" cannot be used", key, text);
 }
 
+// Said beforehand, since a journal that cannot be opened is found out at the start. Of a directory
+// that is to be made, the nearest one above that is there has to take it.
+static void directory_check(const struct storage_config *config, const struct config_node *node,
+                            const char *path, struct option_errors *errors)
+{
+    char at[PATH_MAX];
+    if (config->directory.len == 0 || config->directory.len >= sizeof(at)) {
+        return;  // told when the journal is opened
+    }
+    const struct config_node *where = config_get(node, "directory");
+    memcpy(at, config->directory.ptr, config->directory.len + 1);
+    bool is_there = access(at, W_OK | X_OK) == 0;
+    while (!is_there && errno == ENOENT && config->create_directory && strrchr(at, '/') > at) {
+        *strrchr(at, '/') = '\0';
+        is_there = access(at, W_OK | X_OK) == 0;
+    }
+    if (is_there) {
+        return;
+    }
+    option_warning(errors, path, where != NULL ? where : node, "directory %.*s: %s%s",
+                   BYTES_PRINTF(config->directory), strerror(errno),
+                   errno == ENOENT ? ": make it, or set create_directory: true"
+                                   : ": it must be writable for the user that runs sidejudge");
+}
+
 static void config_bind(struct settings *settings, const struct config_node *node,
                         struct option_errors *errors)
 {
@@ -156,6 +186,9 @@ static void config_bind(struct settings *settings, const struct config_node *nod
     unsigned before = errors->count;
     option_bind(storage_options, node, path, &config, sizeof(config), &settings->arena, errors);
     storage->faults = errors->count - before;
+    if (storage->faults == 0) {
+        directory_check(&config, node, path, errors);
+    }
     storage->config =
         (struct journal_config){.store = {.directory = config.directory,
                                           .create_directory = config.create_directory,
@@ -187,7 +220,10 @@ void storage_bind(struct settings *settings, const struct config_node *extension
             option_bind(storage_options, node, "extensions::file_storage", &config, sizeof(config),
                         &settings->arena, errors);
             option_warning(errors, "extensions", node,
-                           "\"%.*s\" is not used: no exporter names it as sending_queue::storage",
+                           is_listed(named, id)
+                               ? "\"%.*s\" is not used: no exporter names it as "
+                                 "sending_queue::storage"
+                               : "\"%.*s\" is configured but service::extensions does not name it",
                            BYTES_PRINTF(id));
         }
     }

@@ -50,7 +50,13 @@ static void check_port(struct bytes endpoint, const char *what, bool running)
     while (colon > 0 && endpoint.ptr[colon - 1] != ':') {
         colon--;
     }
-    struct bytes name = bytes_slice(endpoint, 0, colon > 0 ? colon - 1 : 0);
+    if (colon == 0) {
+        bool is_socket = endpoint.len > 0 && strchr("/.@", endpoint.ptr[0]) != NULL;
+        say(is_socket, what, "%.*s %s", BYTES_PRINTF(endpoint),
+            is_socket ? "is a unix socket" : "is not host:port: write localhost:PORT");
+        return;
+    }
+    struct bytes name = bytes_slice(endpoint, 0, colon - 1);
     if (bytes_start_with(name, BYTES_LITERAL("[")) && bytes_end_with(name, BYTES_LITERAL("]"))) {
         name = bytes_slice(name, 1, name.len - 2);
     }
@@ -120,6 +126,9 @@ static void check_exporter(const struct exporter_part *part)
     ops->status(exporter, &status);
     if (status.last_error[0] == '\0') {
         say(true, component->path, "reachable and authorised (an empty request was accepted)");
+    } else if (component->kind->signals == 1U << SIGNAL_SCORES &&
+               strstr(status.last_error, "no endpoint is set for this signal") != NULL) {
+        say(true, component->path, "takes scores only: not tried before there is one");
     } else {
         say(false, component->path, "%s; check endpoint, headers and keys", status.last_error);
     }
@@ -157,6 +166,57 @@ static void check_judges(const struct processor *evaluation)
     }
 }
 
+static void check_spans(const struct json_value *root)
+{
+    int64_t spans = json_int(json_get(json_get(root, "received"), "spans"), 0);
+    int64_t replayed = json_int(json_get(json_get(root, "journal"), "replayed_entries"), 0);
+    const struct json_value *evaluation = json_get(root, "evaluation");
+    int64_t without = json_int(json_get(evaluation, "without_content"), 0);
+    if (spans == 0 && replayed > 0) {
+        say(true, "spans", "none received since the start; %" PRId64 " requests from the journal",
+            replayed);
+    } else {
+        say(spans > 0, "spans", "%" PRId64 " received%s", spans,
+            spans > 0
+                ? ""
+                : "; point the agent here: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318");
+    }
+    say(without == 0, "content", "%" PRId64 " model spans without content%s", without,
+        without == 0 ? ""
+                     : "; at the agent, set "
+                       "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and "
+                       "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY "
+                       "(OpenLLMetry: TRACELOOP_TRACE_CONTENT=true)");
+}
+
+static void check_journal(const struct json_value *journal)
+{
+    int64_t entries = json_int(json_get(journal, "entries"), 0);
+    int64_t bytes = json_int(json_get(journal, "file_bytes"), 0);
+    int64_t most = json_int(json_get(journal, "size_limit_bytes"), 0);
+    if (journal == NULL) {
+        return;
+    }
+    if (json_int(json_get(journal, "failing"), 0) > 0) {
+        say(false, "journal", "the disk fails: requests are not stored; the log says how");
+    } else if (most > 0 && bytes > most / 10 * 8) {
+        say(false, "journal",
+            "%" PRId64 " %% of max_size is used by %" PRId64
+            " entries; mend the exporter that does not deliver, or raise max_size",
+            bytes * 100 / most, entries);
+    } else {
+        say(true, "journal", "%" PRId64 " entries, %" PRId64 " KiB on disk", entries, bytes >> 10);
+    }
+}
+
+static void check_reload(const struct json_value *root)
+{
+    if (json_int(json_get(json_get(root, "config"), "in_force"), 1) == 0) {
+        say(false, "configuration in force",
+            "not the one that was saved last, which was rejected: mend it and save again");
+    }
+}
+
 static bool check_running(const char *api)
 {
     struct buffer body;
@@ -167,19 +227,9 @@ static bool check_running(const char *api)
                    json_parse(buffer_view(&body), &document, NULL) == RESULT_OK;
     if (running) {
         const struct json_value *root = json_root(document);
-        int64_t spans = json_int(json_get(json_get(root, "received"), "spans"), 0);
-        const struct json_value *evaluation = json_get(root, "evaluation");
-        int64_t without = json_int(json_get(evaluation, "without_content"), 0);
-        say(spans > 0, "spans", "%" PRId64 " received%s", spans,
-            spans > 0
-                ? ""
-                : "; point the agent here: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318");
-        say(without == 0, "content", "%" PRId64 " model spans without content%s", without,
-            without == 0 ? ""
-                         : "; at the agent, set "
-                           "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and "
-                           "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY "
-                           "(OpenLLMetry: TRACELOOP_TRACE_CONTENT=true)");
+        check_spans(root);
+        check_journal(json_get(root, "journal"));
+        check_reload(root);
     } else {
         say(true, "running process", "none at %s: no spans to look at", api);
     }

@@ -28,6 +28,15 @@ static void print_received(const struct json_value *root)
            count_of(received, "log_records"), count_of(received, "metric_points"));
 }
 
+static void print_config(const struct json_value *root)
+{
+    const struct json_value *config = json_get(root, "config");
+    if (config != NULL && count_of(config, "in_force") == 0) {
+        printf("config       REJECTED: what was saved last is not in force, what ran before is "
+               "(sidejudge validate says why)\n");
+    }
+}
+
 static void print_exporters(const struct json_value *root)
 {
     const struct json_value *list = json_get(root, "exporters");
@@ -84,10 +93,15 @@ static void print_journal(const struct json_value *root)
     if (journal == NULL) {
         return;
     }
-    printf("journal      %" PRId64 " entries, %" PRId64 " KiB on disk, %" PRId64
-           " waiting there for room%s\n",
-           count_of(journal, "entries"), count_of(journal, "file_bytes") >> 10,
-           count_of(journal, "backlog_entries"),
+    char limit[32] = "";
+    int64_t most = count_of(journal, "size_limit_bytes");
+    if (most > 0) {
+        snprintf(limit, sizeof(limit), " of %" PRId64, most >> 10);
+    }
+    printf("journal      %" PRId64 " entries, %" PRId64 "%s KiB on disk, %" PRId64
+           " waiting there for room, %" PRId64 " replayed%s\n",
+           count_of(journal, "entries"), count_of(journal, "file_bytes") >> 10, limit,
+           count_of(journal, "backlog_entries"), count_of(journal, "replayed_entries"),
            count_of(journal, "failing") > 0 ? "; THE DISK FAILS: requests are not stored" : "");
     if (count_of(journal, "unstored_requests") > 0) {
         printf("             %" PRId64 " requests were taken in memory only\n",
@@ -99,7 +113,8 @@ static void print_delivery(const struct json_value *root)
 {
     int64_t lost = count_of(root, "scores_lost");
     if (count_of(root, "scores") + lost > 0) {
-        printf("scores       %" PRId64 " sent to score sinks, %" PRId64 " lost\n",
+        printf("scores       %" PRId64 " queued for score sinks, %" PRId64
+               " lost for want of room\n",
                count_of(root, "scores"), lost);
     }
     if (count_of(root, "overload_level") > 0 || count_of(root, "shed") > 0) {
@@ -171,6 +186,7 @@ int command_status(struct arguments *arguments)
         printf("sidejudge    %.*s, up %" PRId64 " s, %" PRId64 " MiB resident of %" PRId64 " MiB\n",
                BYTES_PRINTF(json_get_text(root, "version")), count_of(root, "uptime_s"),
                count_of(root, "rss_bytes") >> 20, count_of(root, "memory_cap_bytes") >> 20);
+        print_config(root);
         print_received(root);
         print_exporters(root);
         print_journal(root);

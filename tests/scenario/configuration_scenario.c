@@ -105,7 +105,7 @@ static void validate_names_the_place_of_a_judge_that_is_none(void **state)
                       TEXTS("has no list price here", "config.yaml:6:"));
 }
 
-static void validate_refuses_what_is_not_built_yet(void **state)
+static void validate_refuses_a_storage_that_is_not_there(void **state)
 {
     expect_validation(*state,
                       "receivers: {otlp: {protocols: {http: }}}\n"
@@ -113,7 +113,7 @@ static void validate_refuses_what_is_not_built_yet(void **state)
                       "{storage: file_storage}}}\n"
                       "service: {pipelines: {traces: {receivers: [otlp], exporters: "
                       "[otlp_http]}}}\n",
-                      1, TEXTS("storage", "not built yet: queues are in memory"));
+                      1, TEXTS("\"file_storage\" is not configured", "config.yaml:2:"));
 }
 
 static void validate_refuses_what_cannot_be_read(void **state)
@@ -399,7 +399,7 @@ int main(void)
         TEST(validate_says_what_to_do_about_known_components_that_are_not_built),
         TEST(validate_names_references_to_what_is_not_configured),
         TEST(validate_names_the_place_of_a_judge_that_is_none),
-        TEST(validate_refuses_what_is_not_built_yet),
+        TEST(validate_refuses_a_storage_that_is_not_there),
         TEST(validate_refuses_what_cannot_be_read),
         TEST(a_sound_file_validates_silently),
         TEST(the_readmes_file_validates_and_has_at_most_ten_lines),

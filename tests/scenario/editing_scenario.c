@@ -7,6 +7,7 @@
 // the harness. One thread.
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -239,6 +240,100 @@ static void what_no_action_names_passes_as_the_bytes_it_was(void **state)
     buffer_fini(&request);
 }
 
+// --- with a journal and reloads -------------------------------------------------------------
+
+#define TWINS 500  // by two shards: their edits take more than one parcel has room for
+
+struct twins {
+    struct harness *harness;
+    struct backend *first, *second;
+    char directory[160];
+};
+
+static const char *twins_config(struct twins *twins, const char *edition)
+{
+    struct buffer yaml;
+    buffer_init(&yaml, 1 << 14);
+    snprintf(twins->directory, sizeof(twins->directory), "%s/journal", twins->harness->folder);
+    buffer_printf(
+        &yaml,
+        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
+        "processors: {evaluation: {shards: 2, hold: 5s, completion: {linger: 200ms}, sampling: "
+        "{baseline: "
+        "\"1\"}}, attributes: {actions: [{key: edition, value: \"%s\", action: upsert}]}, "
+        "resource: {attributes: [{key: tier, value: gold, action: upsert}]}}\n"
+        "exporters:\n"
+        "  otlp_http/first: {endpoint: \"%s\", sending_queue: {storage: file_storage}}\n"
+        "  otlp_http/second: {endpoint: \"%s\", retry_on_failure: {initial_interval: 50ms, "
+        "max_interval: 50ms}, sending_queue: {storage: file_storage}}\n"
+        "extensions: {health_check: , file_storage: {directory: \"%s\", create_directory: true}}\n"
+        "service:\n"
+        "  extensions: [health_check, file_storage]\n"
+        "  pipelines:\n"
+        "    traces: {receivers: [otlp], processors: [evaluation, attributes, resource], "
+        "exporters: "
+        "[otlp_http/first, otlp_http/second]}\n",
+        edition, backend_url(twins->first), backend_url(twins->second), twins->directory);
+    const char *path = harness_file(twins->harness, "config.yaml", buffer_text(&yaml));
+    buffer_fini(&yaml);
+    return path;
+}
+
+static void twins_start(struct twins *twins, struct harness *harness)
+{
+    twins->harness = harness;
+    twins->first = harness_backend(harness);
+    twins->second = harness_backend(harness);
+    harness_start(harness, (const char *const[]){"--config", twins_config(twins, "one"), NULL});
+}
+
+static bool twin_is_equal(void *arg, const struct backend_item *item)
+{
+    struct comparing comparing = {item->view.item, item->view.scope, 0};
+    assert_true(keys_with_prefix(item->view.item, BYTES_LITERAL("sidejudge.")) > 0);
+    assert_true(has(item->view.item, SPAN_ATTRIBUTES, "edition", "one"));
+    assert_true(has(item->view.resource, RES_ATTRIBUTES, "tier", "gold"));
+    backend_each(arg, SIGNAL_TRACES, item_compare, &comparing);
+    assert_int_equal(comparing.equal, 1);
+    return true;
+}
+
+static void editors_behind_evaluation_take_no_score_from_what_the_journal_hands_on(void **state)
+{
+    struct twins twins;
+    struct buffer request;
+    twins_start(&twins, *state);
+    backend_answer(twins.second, 503, 0);
+    harness_agents(&request, 1, TWINS);
+    harness_send(twins.harness, buffer_view(&request));
+    harness_wait_items(twins.harness, twins.first, SIGNAL_TRACES, TWINS);
+    harness_stop(twins.harness);
+    assert_int_equal(backend_items(twins.second, SIGNAL_TRACES), 0);
+    backend_answer(twins.second, 200, 0);
+    harness_start(twins.harness,
+                  (const char *const[]){"--config", twins_config(&twins, "one"), NULL});
+    harness_wait_items(twins.harness, twins.second, SIGNAL_TRACES, TWINS);
+    harness_stop(twins.harness);
+    backend_each(twins.second, SIGNAL_TRACES, twin_is_equal, twins.first);
+    buffer_fini(&request);
+}
+
+static void editors_are_replaced_while_shards_hold_what_goes_by_the_old_ones(void **state)
+{
+    struct twins twins;
+    struct buffer request;
+    twins_start(&twins, *state);
+    harness_agents(&request, 1, 20);
+    harness_send(twins.harness, buffer_view(&request));
+    (void)twins_config(&twins, "two");
+    harness_signal(twins.harness, SIGHUP);
+    harness_wait_said(twins.harness, "the new configuration is in force");
+    harness_wait_items(twins.harness, twins.second, SIGNAL_TRACES, 20);
+    harness_stop(twins.harness);
+    backend_each(twins.second, SIGNAL_TRACES, twin_is_equal, twins.first);
+    buffer_fini(&request);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
@@ -247,6 +342,8 @@ int main(void)
         TEST(attributes_behind_evaluation_edit_what_it_wrote),
         TEST(resources_are_edited_and_what_they_hold_stays_bit_for_bit),
         TEST(what_no_action_names_passes_as_the_bytes_it_was),
+        TEST(editors_behind_evaluation_take_no_score_from_what_the_journal_hands_on),
+        TEST(editors_are_replaced_while_shards_hold_what_goes_by_the_old_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

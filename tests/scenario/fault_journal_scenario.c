@@ -30,9 +30,8 @@ static unsigned number_of(const char *variable, unsigned fallback)
 // --- kill -9 ---
 
 static const struct faulty_answer moods[] = {
-    {.status = 503, .body = "later"},
-    {.status = 429, .headers = "Retry-After: 1\r\n"},
-    {.how = FAULTY_RESETS},
+    {.status = 503, .body = "later"}, {.status = 429, .headers = "Retry-After: 1\r\n"},
+    {.how = FAULTY_RESETS},           {.how = FAULTY_CUT, .keeps = true},
     {.how = FAULTY_SILENT},
 };
 
@@ -90,11 +89,152 @@ static void killed_at_any_moment(void **state)
     is_well_in_the_end(rig, &setup, kills);
 }
 
+// --- kills where it hurts ---
+
+static void killed_while_it_replays(void **state)
+{
+    struct journal_rig *rig = *state;
+    const struct journal_setup setup = {.storage = ""};
+    for (unsigned i = 0; i < 12; i++) {  // a fourth exit in a row may set an entry aside
+        if (i % 3 == 0) {
+            journal_rig_up(rig);
+            journal_rig_start(rig, &setup);
+            journal_rig_await(rig, JOURNAL_FIRST);
+            journal_rig_down(rig);
+            journal_rig_traffic(rig, 200);
+        } else {
+            journal_rig_start(rig, &setup);
+            harness_turn(rig->harness, (unsigned)random_below(&rig->random, 40));
+        }
+        journal_rig_kill(rig);
+    }
+    is_well_in_the_end(rig, &setup, 12);
+}
+
+static void killed_while_it_drains(void **state)
+{
+    struct journal_rig *rig = *state;
+    const struct journal_setup setup = {.storage = ""};
+    for (unsigned i = 0; i < 6; i++) {
+        change_mood(rig);
+        journal_rig_start(rig, &setup);
+        journal_rig_traffic(rig, 150);
+        harness_signal(rig->harness, SIGTERM);
+        journal_rig_traffic(rig, (unsigned)random_below(&rig->random, 60));
+        harness_signal(rig->harness, SIGKILL);
+        int status = harness_wait_end(rig->harness);
+        assert_true(status == 0 || status == 128 + SIGKILL);
+        journal_rig_settle(rig);
+    }
+    is_well_in_the_end(rig, &setup, 6);
+}
+
+static void killed_twice_while_targets_are_held(void **state)
+{
+    struct journal_rig *rig = *state;
+    const struct journal_setup setup = {.storage = ""};
+    journal_rig_start(rig, &setup);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(journal_rig_post(rig, 10), 200);
+    }
+    journal_rig_kill(rig);
+    journal_rig_start(rig, &setup);
+    harness_turn(rig->harness, 40);
+    journal_rig_kill(rig);
+    is_well_in_the_end(rig, &setup, 2);
+}
+
+// --- ends ---
+
+// Two seconds from SIGTERM on, while agents go on sending and the backend keeps requests waiting.
+static void told_to_end_under_load(void **state)
+{
+    static const struct faulty_answer silent = {.how = FAULTY_SILENT};
+    struct journal_rig *rig = *state;
+    const struct journal_setup setup = {.storage = ""};
+    journal_rig_start(rig, &setup);
+    journal_rig_traffic(rig, 200);
+    faulty_backend_behave(rig->first, &silent, 0);
+    journal_rig_traffic(rig, 200);
+    uint64_t began_ns = clock_mono_ns();
+    harness_signal(rig->harness, SIGTERM);
+    journal_rig_traffic(rig, 20);
+    assert_int_equal(harness_wait_end(rig->harness), 0);
+    print_message("ended %.2f s after SIGTERM\n", (double)(clock_mono_ns() - began_ns) / 1e9);
+    harness_sanitizers_are_silent(rig->harness);
+    journal_rig_settle(rig);
+    is_well_in_the_end(rig, &setup, 1);
+}
+
+static void told_to_end_while_the_backend_is_down(void **state)
+{
+    struct journal_rig *rig = *state;
+    const struct journal_setup setup = {.storage = ""};
+    journal_rig_down(rig);
+    journal_rig_start(rig, &setup);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(journal_rig_post(rig, 1 + i), 200);
+    }
+    harness_stop(rig->harness);
+    is_well_in_the_end(rig, &setup, 0);
+    assert_int_equal(oracle_report(rig->oracle, JOURNAL_FIRST).duplicates, 0);
+}
+
+static void reloaded_while_the_backend_is_down(void **state)
+{
+    struct journal_rig *rig = *state;
+    const struct journal_setup before = {.storage = ""};
+    const struct journal_setup after = {.queue = ", batch: {flush_timeout: 20ms}"};
+    journal_rig_down(rig);
+    journal_rig_start(rig, &before);
+    journal_rig_traffic(rig, 200);
+    (void)journal_rig_configure(rig, &after);
+    harness_signal(rig->harness, SIGHUP);
+    harness_wait_said(rig->harness, "the new configuration is in force");
+    journal_rig_traffic(rig, 100);
+    journal_rig_settle(rig);
+    is_well_in_the_end(rig, &after, 0);
+}
+
+// --- one span that ends the process ---
+
+static void start_and_die(struct journal_rig *rig, const struct journal_setup *setup)
+{
+    journal_rig_launch(rig, setup);
+    assert_int_equal(harness_wait_end(rig->harness), 128 + SIGABRT);
+}
+
+static void span_that_aborts_goes_straight_to_its_exporter(void **state)
+{
+    struct journal_rig *rig = *state;
+    struct buffer request;
+    const struct journal_setup setup = {.processors =
+                                            "sidejudge_test: {abort_name: poison, delay: 200ms},",
+                                        .chain = "sidejudge_test"};
+    journal_rig_start(rig, &setup);
+    harness_span(&request, rig->number++, "poison");
+    assert_int_equal(oracle_post(rig->oracle, rig->harness, buffer_view(&request)), 200);
+    buffer_fini(&request);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(journal_rig_post(rig, 5), 200);
+    }
+    assert_int_equal(harness_wait_end(rig->harness), 128 + SIGABRT);
+    start_and_die(rig, &setup);
+    is_well_in_the_end(rig, &setup, 2);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, journal_rig_setup, journal_rig_teardown)
     const struct CMUnitTest tests[] = {
         CASE(killed_at_any_moment),
+        CASE(killed_while_it_replays),
+        CASE(killed_while_it_drains),
+        CASE(killed_twice_while_targets_are_held),
+        CASE(told_to_end_under_load),
+        CASE(told_to_end_while_the_backend_is_down),
+        CASE(reloaded_while_the_backend_is_down),
+        CASE(span_that_aborts_goes_straight_to_its_exporter),
     };
     return cmocka_run_group_tests_name("fault_journal", tests, NULL, NULL);
 }

@@ -75,30 +75,30 @@ static void exporters_write(const struct journal_rig *rig, const struct journal_
 {
     static const char common[] = "compression: none, timeout: 2s, retry_on_failure: "
                                  "{initial_interval: 30ms, max_interval: 150ms";
-    buffer_printf(yaml,
-                  "exporters:\n  otlp_http/first: {endpoint: \"%s\", %s}, sending_queue: {storage: "
-                  "file_storage%s}%s}\n",
-                  faulty_backend_url(rig->first), common,
-                  text_or(setup->queue, ", batch: {flush_timeout: 10ms}"),
-                  text_or(setup->exporter, ""));
+    buffer_printf(
+        yaml,
+        "exporters:\n  otlp_http/first: {endpoint: \"%s\", %s%s}, sending_queue: {storage: "
+        "file_storage%s}%s}\n",
+        faulty_backend_url(rig->first), common, text_or(setup->retry, ""),
+        text_or(setup->queue, ", batch: {flush_timeout: 10ms}"), text_or(setup->exporter, ""));
     if (setup->second != NULL) {
-        buffer_printf(yaml,
-                      "  otlp_http/second: {endpoint: \"%s\", %s}, sending_queue: {%s}}\n",
+        buffer_printf(yaml, "  otlp_http/second: {endpoint: \"%s\", %s}, sending_queue: {%s}}\n",
                       faulty_backend_url(rig->second), common, setup->second);
     }
 }
 
-void journal_rig_launch(struct journal_rig *rig, const struct journal_setup *setup)
+const char *journal_rig_configure(struct journal_rig *rig, const struct journal_setup *setup)
 {
     struct buffer yaml;
     buffer_init(&yaml, (size_t)1 << 16);
-    buffer_printf(&yaml,
-                  "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
-                  "extensions:\n  health_check:\n"
-                  "  file_storage: {directory: \"%s\", create_directory: true%s}\n"
-                  "processors: {%s evaluation: {hold: 100ms, completion: {linger: 20ms, idle: 1s}%s}}\n",
-                  rig->directory, text_or(setup->storage, ""), text_or(setup->processors, ""),
-                  text_or(setup->evaluation, ""));
+    buffer_printf(
+        &yaml,
+        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
+        "extensions:\n  health_check:\n"
+        "  file_storage: {directory: \"%s\", create_directory: true%s}\n"
+        "processors: {%s evaluation: {hold: 100ms, completion: {linger: 20ms, idle: 1s}%s}}\n",
+        rig->directory, text_or(setup->storage, ""), text_or(setup->processors, ""),
+        text_or(setup->evaluation, ""));
     exporters_write(rig, setup, &yaml);
     buffer_printf(&yaml,
                   "service:\n  extensions: [health_check, file_storage]\n  pipelines:\n"
@@ -108,6 +108,12 @@ void journal_rig_launch(struct journal_rig *rig, const struct journal_setup *set
                   setup->second != NULL ? ", otlp_http/second" : "");
     const char *path = harness_file(rig->harness, "config.yaml", buffer_text(&yaml));
     buffer_fini(&yaml);
+    return path;
+}
+
+void journal_rig_launch(struct journal_rig *rig, const struct journal_setup *setup)
+{
+    const char *path = journal_rig_configure(rig, setup);
     harness_launch(rig->harness, (const char *const[]){"--config", path, NULL});
 }
 
@@ -229,7 +235,6 @@ static void flight_landed(void *arg, const struct http_response *response)
     if (response->result == RESULT_OK && response->status == 200) {
         oracle_acknowledged(rig->oracle, buffer_view(&flight->request));
         rig->acknowledged++;
-        { struct bytes b = buffer_view(&flight->request); fprintf(stderr, "ACK %llu len %zu run %d ", (unsigned long long)clock_wall_ns(), b.len, rig->harness->pid); size_t at = bytes_find(b, BYTES_LITERAL("\x12\x10"), 0); (void)at; for (size_t i=0;i+18<b.len;i++) if (b.ptr[i]==0x0a && b.ptr[i+1]==0x10) { for (int k=12;k<16;k++) fprintf(stderr,"%02x",b.ptr[i+2+(size_t)k]); fprintf(stderr," "); } fprintf(stderr,"\n"); }
     } else if (response->result == RESULT_OK) {
         assert_int_equal(response->status, 503);
         assert_true(response->has_retry_after);
@@ -318,7 +323,6 @@ double journal_rig_await_metric(struct journal_rig *rig, const char *name, const
         value = harness_metric(rig->harness, name, label);
     }
     if (value < least || value > most) {
-        { char c[400]; snprintf(c,400,"rm -rf /tmp/sj/durable/kept; cp -r %s /tmp/sj/durable/kept; ls -la /proc/%d/fd | grep -c socket", rig->harness->folder, (int)rig->harness->pid); (void)!system(c); }
         fail_msg("%s is %g, not within %g and %g", name, value, least, most);
     }
     return value;
@@ -331,9 +335,6 @@ void journal_rig_await_empty(struct journal_rig *rig)
 
 void journal_rig_await(struct journal_rig *rig, unsigned backend)
 {
-    uint64_t tmp_ns = clock_mono_ns() + 15 * NS_PER_S;
-    while (!oracle_is_whole(rig->oracle, backend) && clock_mono_ns() < tmp_ns) loop_run_once(rig->harness->loop, 10);
-    if (!oracle_is_whole(rig->oracle, backend)) { char c[400]; snprintf(c,400,"rm -rf /tmp/sj/durable/kept; cp -r %s /tmp/sj/durable/kept; curl -s http://127.0.0.1:%u/metrics > /tmp/sj/durable/kept/metrics", rig->harness->folder, rig->harness->metrics_port); (void)!system(c); extern void oracle_debug(const struct oracle *o, unsigned b); oracle_debug(rig->oracle, backend); print_message("missing %u\n", oracle_report(rig->oracle, backend).missing);}
     oracle_await(rig->oracle, rig->harness, backend);
     journal_rig_await_empty(rig);
 }

@@ -42,12 +42,15 @@ int journal_rig_teardown(void **state);
 struct journal_setup {
     const char *storage;     // keys of file_storage beside directory and create_directory
     const char *queue;       // keys of the first exporter's sending_queue beside its storage
+    const char *retry;       // keys of its retry_on_failure
     const char *exporter;    // keys of the first exporter
     const char *second;      // sending_queue of a second exporter; NULL: there is none
     const char *evaluation;  // keys of the evaluation beside hold and linger
     const char *processors;  // others, "id: {...},"
     const char *chain;       // default "evaluation"
 };
+// Only writes the file, for a reload; its path.
+const char *journal_rig_configure(struct journal_rig *rig, const struct journal_setup *setup);
 // Fails the test unless it becomes ready.
 void journal_rig_start(struct journal_rig *rig, const struct journal_setup *setup);
 // The same without waiting for it.

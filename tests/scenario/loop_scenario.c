@@ -373,6 +373,50 @@ static void request_that_is_sent_twice_arrives_twice_and_then_no_more(void **sta
     assert_int_equal(backend_items(stage.beside, SIGNAL_TRACES), 2 * SPANS);
 }
 
+static unsigned entries_wanted;
+
+static bool has_entries(void *arg)
+{
+    return harness_metric(arg, "sidejudge_journal_entries", "") == entries_wanted;
+}
+
+static void wait_entries(unsigned count)
+{
+    entries_wanted = count;
+    harness_wait(stage.harness, has_entries, stage.harness, HARNESS_PATIENCE_S, "journal entries");
+}
+
+static void what_is_held_back_is_not_journalled(void **state)
+{
+    (void)state;
+    struct buffer request;
+    backend_answer(stage.beside, 503, 1);
+    harness_start_yaml(
+        stage.harness,
+        "receivers: {otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}}\n"
+        "extensions: {file_storage: {directory: \"%s/store\", create_directory: true}}\n"
+        "exporters: {otlp_http: {endpoint: \"%s\", retry_on_failure: {initial_interval: 50ms}, "
+        "sending_queue: {storage: file_storage}}}\n"
+        "service: {extensions: [file_storage], pipelines: {traces: {receivers: [otlp], "
+        "exporters: [otlp_http]}}}\n",
+        stage.harness->folder, backend_url(stage.beside));
+    harness_agents(&request, 0, SPANS);
+    for (unsigned i = 1; i <= 4; i++) {
+        struct harness_reply reply = send_again(&request);
+        assert_int_equal(reply.status, 200);
+        assert_true((strstr(reply.body, "third time") != NULL) == (i > 2));
+    }
+    buffer_fini(&request);
+    harness_agents(&request, SPANS, SPANS);
+    harness_send(stage.harness, buffer_view(&request));
+    buffer_fini(&request);
+    wait_entries(3);
+    backend_answer(stage.beside, 200, 0);
+    harness_wait_items(stage.harness, stage.beside, SIGNAL_TRACES, 3 * SPANS);
+    wait_entries(0);
+    harness_stop(stage.harness);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 
 int main(void)
@@ -386,6 +430,7 @@ int main(void)
         TEST(loop_of_held_spans_dies_out),
         TEST(request_that_was_refused_twice_is_no_loop),
         TEST(request_that_is_sent_twice_arrives_twice_and_then_no_more),
+        TEST(what_is_held_back_is_not_journalled),
     };
     return cmocka_run_group_tests_name("loops", tests, NULL, NULL);
 }

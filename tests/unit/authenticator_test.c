@@ -179,15 +179,16 @@ static void malformed_basic_credentials_are_refused(void **state)
         "dXNlcjpzZWNyZXQ=",
         "Bearer dXNlcjpzZWNyZXQ=",
         "Basicx dXNlcjpzZWNyZXQ=",
-        "Basic dXNlcjpzZWNyZXQ",   // length that cannot be
-        "Basic dXNlcjpzZWNyZX*=",  // not base64
-        "Basic dXNlcg==",          // "user", no colon
-        "Basic dXNlcjo=",          // "user:"
-        "Basic OnNlY3JldA==",      // ":secret"
-        "Basic dXNlcjpzZWNyZXQK",  // a line feed behind
-        "Basic dXNlcjpzZWNyZXQA",  // a NUL behind
-        "Basic VVNFUjpzZWNyZXQ=",  // "USER:secret"
-        "Basic dXNlcjpTRUNSRVQ=",  // "user:SECRET"
+        "Basic dXNlcjpzZWNyZXQ",       // length that cannot be
+        "Basic dXNlcjpzZWNyZX*=",      // not base64
+        "Basic dXNlcjpzZWNyZXQ=----",  // what a decoder passes over behind it
+        "Basic dXNlcg==",              // "user", no colon
+        "Basic dXNlcjo=",              // "user:"
+        "Basic OnNlY3JldA==",          // ":secret"
+        "Basic dXNlcjpzZWNyZXQK",      // a line feed behind
+        "Basic dXNlcjpzZWNyZXQA",      // a NUL behind
+        "Basic VVNFUjpzZWNyZXQ=",      // "USER:secret"
+        "Basic dXNlcjpTRUNSRVQ=",      // "user:SECRET"
         "Basic dXNlcjpzZWNyZXQ=, Basic dXNlcjpzZWNyZXQ=",
         "Basic dXNlcjpzZWNyZXQ= x",
     };

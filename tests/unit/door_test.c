@@ -163,6 +163,22 @@ static void request_of_faulty_spans_only_forwards_nothing(void **state)
     assert_int_equal(stage.fakes[0].pushes, 0);
 }
 
+static void feedback_reaches_the_processor_once(void **state)
+{
+    (void)state;
+    const struct feedback feedback = {.trace_id = {{1}}, .is_bad = true};
+    stage.routes.current.pipelines[stage.routes.current.count++] = &stage.pipeline;
+    stage.door.sink.feedback(&stage.door.sink, &feedback);
+    stage_turn(&stage);
+    assert_int_equal(stage.feedbacks, 1);
+    const struct routes *routes = door_lead(&stage.door, NULL);
+    stage.door.sink.feedback(&stage.door.sink, &feedback);
+    stage_turn(&stage);
+    assert_int_equal(stage.feedbacks, 1);
+    (void)door_lead(&stage.door, routes);
+    stage.routes.current.count--;
+}
+
 static void request_that_cannot_be_framed_is_refused_with_its_place(void **state)
 {
     (void)state;
@@ -363,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(faulty_span_is_left_out_and_named, open_one, close_all),
         cmocka_unit_test_setup_teardown(request_of_faulty_spans_only_forwards_nothing, open_one,
                                         close_all),
+        cmocka_unit_test_setup_teardown(feedback_reaches_the_processor_once, open_one, close_all),
         cmocka_unit_test_setup_teardown(request_that_cannot_be_framed_is_refused_with_its_place,
                                         open_one, close_all),
         cmocka_unit_test_setup_teardown(request_of_nothing_but_tiny_faults_is_refused_as_a_whole,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "tests/evaluation_rig.h"
 
 #define SECONDS(n) ((uint64_t)(n)*NS_PER_S)
@@ -102,6 +103,60 @@ static void not_picked_leaves_untouched(void **arg)
     assert_int_equal(rig_count(&rig, 1, 1), 1);
     assert_false(rig_has(rig_find(&rig, 1, 1, 0), "sidejudge.decision"));
     assert_int_equal(rig_decisions(&rig, DECISION_NOT_SAMPLED), 1);
+    rig_close(&rig);
+}
+
+static void post_feedback(struct rig *rig, uint8_t trace)
+{
+    struct feedback feedback = {.trace_id = {{0xa0}}, .is_bad = true};
+    feedback.trace_id.bytes[15] = trace;
+    shard_post_feedback(rig->shard, rig->processor, &feedback);
+    rig_advance(rig, 1);
+}
+
+static void bad_feedback_picks_what_is_not_decided_yet(void **arg)
+{
+    struct rig rig = {0};
+    (void)arg;
+    rig_open(&rig, "{sampling: {baseline: 0}}");
+    const double taken = metrics_sum("sidejudge_feedback_total");
+    const struct rig_spec first = AGENT_SPAN(1, 1, 0, 0, 3);
+    const struct rig_spec second = AGENT_SPAN(2, 1, 0, 0, 3);
+    rig_send(&rig, "shop", &first, 1);
+    rig_send(&rig, "shop", &second, 1);
+    post_feedback(&rig, 1);
+    post_feedback(&rig, 1);
+    rig_advance(&rig, SECONDS(2));
+    assert_true(rig_has(rig_find(&rig, 1, 1, 0), "sidejudge.decision"));
+    assert_false(rig_has(rig_find(&rig, 2, 1, 0), "sidejudge.decision"));
+    post_feedback(&rig, 2);  // too late: it stays as it was decided
+    rig_advance(&rig, SECONDS(200));
+    assert_int_equal(rig_decisions(&rig, DECISION_JUDGED), 1);
+    assert_int_equal(rig_decisions(&rig, DECISION_NOT_SAMPLED), 1);
+    assert_true(metrics_sum("sidejudge_feedback_total") == taken + 3);
+    rig_close(&rig);
+}
+
+static void bad_feedback_waits_for_its_trace(void **arg)
+{
+    struct rig rig = {0};
+    (void)arg;
+    rig_open(&rig, "{sampling: {baseline: 0}}");
+    const struct rig_spec gone = AGENT_SPAN(200, 1, 0, 0, 3);
+    const struct rig_spec kept = AGENT_SPAN(199, 1, 0, 0, 3);
+    const struct rig_spec other = AGENT_SPAN(201, 1, 0, 0, 3);
+    post_feedback(&rig, 200);
+    post_feedback(&rig, 199);
+    for (unsigned i = 0; i < EARLY_FEEDBACK_MAX - 1; i++) {  // the oldest goes
+        post_feedback(&rig, (uint8_t)(i + 1));
+    }
+    rig_send(&rig, "shop", &gone, 1);
+    rig_send(&rig, "shop", &kept, 1);
+    rig_send(&rig, "shop", &other, 1);
+    rig_advance(&rig, SECONDS(2));
+    assert_true(rig_has(rig_find(&rig, 199, 1, 0), "sidejudge.decision"));
+    assert_false(rig_has(rig_find(&rig, 200, 1, 0), "sidejudge.decision"));
+    assert_false(rig_has(rig_find(&rig, 201, 1, 0), "sidejudge.decision"));
     rig_close(&rig);
 }
 
@@ -667,6 +722,8 @@ int main(void)
         cmocka_unit_test(agent_with_child_is_graded_on_its_span),
         cmocka_unit_test(who_is_hurried_decides_and_lets_go_at_once),
         cmocka_unit_test(not_picked_leaves_untouched),
+        cmocka_unit_test(bad_feedback_picks_what_is_not_decided_yet),
+        cmocka_unit_test(bad_feedback_waits_for_its_trace),
         cmocka_unit_test(hold_zero_holds_nothing_and_carries),
         cmocka_unit_test(judge_scores_within_hold_go_onto_the_span),
         cmocka_unit_test(late_score_comes_on_a_carrier_and_the_span_stays_bare),

@@ -434,6 +434,47 @@ static void entry_that_was_evaluated_at_two_crashes_goes_straight(void **state)
     free(debt);
 }
 
+static void entry_that_kills_even_then_is_set_aside(void **state)
+{
+    struct rig *rig = *state;
+    char path[160];
+    struct stat there;
+    struct batch *batch = admit(rig, 1, 1, 0, true);
+    struct decision_debt *debt = batch->debt;
+    batch_release(&batch);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_crash(rig);
+    }
+    rig_replayed(rig, 1);
+    // What a process leaves that dies while it hands the entry straight on.
+    journal_close(&rig->journal);
+    for (unsigned i = 0; i < 2; i++) {
+        struct journal_store *store = NULL;
+        bool unclean = false;
+        char why[256];
+        assert_int_equal(
+            journal_store_open(&rig->config.store, &store, &unclean, why, sizeof(why)), RESULT_OK);
+        assert_int_equal(journal_store_begin(store), RESULT_OK);
+        assert_int_equal(journal_store_suspect(store, 1, true), RESULT_OK);
+        assert_int_equal(journal_store_commit(store), RESULT_OK);
+        journal_store_close(&store, false);
+    }
+    atomic_store(&rig->replay_count, 0);
+    rig_open(rig);
+    journal_replay_begin(rig->journal);
+    snprintf(path, sizeof(path), "%s/quarantine/1.otlp", rig->folder);
+    for (unsigned i = 0; i < 20000 && stat(path, &there) != 0; i++) {
+        usleep(1000);
+    }
+    assert_int_equal(stat(path, &there), 0);
+    assert_int_equal(there.st_mode & 0777, 0600);
+    assert_int_equal(atomic_load(&rig->replay_count), 0);
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof(path), "%s/quarantine", rig->folder);
+    assert_int_equal(rmdir(path), 0);
+    free(debt);
+}
+
 static void full_journal_refuses_and_takes_again_when_it_has_room(void **state)
 {
     struct rig *rig = *state;
@@ -500,6 +541,7 @@ int main(void)
         CASE(spilled_entry_follows_when_there_is_room),
         CASE(exporter_without_room_after_a_restart_gets_its_part_later),
         CASE(entry_that_was_evaluated_at_two_crashes_goes_straight),
+        CASE(entry_that_kills_even_then_is_set_aside),
         CASE(full_journal_refuses_and_takes_again_when_it_has_room),
         CASE(wait_is_answered_once_everything_before_it_is_durable),
         CASE(unconfigured_exporter_is_not_owed_any_more),

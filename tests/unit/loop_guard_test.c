@@ -72,7 +72,7 @@ static bool pass(const struct spans *spans, unsigned from, unsigned to, uint64_t
     for (unsigned i = from; i < to; i++) {
         add(&sample, spans, i);
     }
-    return loop_guard_catches(&guard, &sample, "otlp", now_ns);
+    return loop_guard_catches(&guard, &sample, 0, "otlp", now_ns);
 }
 
 static bool pass_all(const struct spans *spans, uint64_t now_ns)
@@ -179,7 +179,7 @@ static void spans_without_ids_are_never_a_loop(void **state)
         loop_sample_add(&sample, &(struct item_view){.end_ns = 1, .trace_id = id});
         loop_sample_add(&sample, &(struct item_view){.end_ns = 1, .span_id = id});
         assert_int_equal(sample.count, 0);
-        assert_false(loop_guard_catches(&guard, &sample, "otlp", AT(0)));
+        assert_false(loop_guard_catches(&guard, &sample, 0, "otlp", AT(0)));
     }
     assert_null(atomic_load(&guard.table));
 }
@@ -194,7 +194,7 @@ static void the_same_span_many_times_in_one_request_has_come_once(void **state)
         add(&sample, &spans, 0);
     }
     assert_int_equal(sample.count, 1);
-    assert_false(loop_guard_catches(&guard, &sample, "otlp", AT(0)));
+    assert_false(loop_guard_catches(&guard, &sample, 0, "otlp", AT(0)));
     assert_false(pass_all(&spans, AT(0)));
     assert_true(pass_all(&spans, AT(0)));
 }
@@ -207,6 +207,20 @@ static void colliding_ids_are_told_apart_by_their_times(void **state)
         spans.end_ns[0]++;
         assert_false(pass_all(&spans, AT(0)));
     }
+}
+
+static void what_passed_in_another_epoch_does_not_count(void **state)
+{
+    (void)state;
+    struct spans spans = spans_of(15, 1);
+    struct loop_sample sample;
+    loop_sample_init(&sample);
+    add(&sample, &spans, 0);
+    for (uint64_t epoch = 0; epoch < 50; epoch++) {
+        assert_false(loop_guard_catches(&guard, &sample, epoch, "otlp", AT(0)));
+        assert_false(loop_guard_catches(&guard, &sample, epoch, "otlp", AT(0)));
+    }
+    assert_true(loop_guard_catches(&guard, &sample, 49, "otlp", AT(0)));
 }
 
 static void sample_is_the_smallest_keys_wherever_they_stand(void **state)
@@ -383,6 +397,7 @@ int main(void)
         TEST(spans_without_ids_are_never_a_loop),
         TEST(the_same_span_many_times_in_one_request_has_come_once),
         TEST(colliding_ids_are_told_apart_by_their_times),
+        TEST(what_passed_in_another_epoch_does_not_count),
         TEST(sample_is_the_smallest_keys_wherever_they_stand),
         TEST(loops_that_cut_and_join_requests_end_all_the_same),
         TEST(ten_million_random_spans_are_no_loop_and_take_no_more_memory),

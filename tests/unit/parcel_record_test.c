@@ -114,6 +114,7 @@ static void edits_that_are_read_back_render_the_same_bytes(void **state)
     parcel_render(parcel, &before);
     struct parcel *again = parcel_new(batch, PARCEL_ONLY, &places[2], 1, 0);
     assert_int_equal(parcel_edits_apply(again, places[2], buffer_view(&record)), RESULT_OK);
+    assert_int_equal(parcel_edits_bytes(buffer_view(&record)), again->edit_bytes);
     parcel_render(again, &after);
     assert_true(bytes_equal(buffer_view(&before), buffer_view(&after)));
     buffer_fini(&record);
@@ -149,6 +150,29 @@ static void cut_or_foreign_edits_are_rejected(void **state)
     batch_release(&batch);
 }
 
+static void edits_whose_fields_are_no_attributes_are_rejected(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t kind, len, fields[4];
+    } bad[] = {
+        {EDIT_APPEND, 2, {0x4a, 7}},           // longer than what is there
+        {EDIT_APPEND, 2, {0x0a, 0}},           // a Resource's, on a span
+        {EDIT_REPLACE, 2, {0x48, 1}},          // another wire type
+        {0x80 | EDIT_REPLACE, 2, {0x4a, 0}},   // a span's, on a Resource
+        {EDIT_APPEND, 4, {0x4a, 0, 0x07, 0}},  // something behind it
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        uint8_t record[14] = {1, bad[i].kind, 0, 0, 0, 0, bad[i].len};
+        memcpy(record + 10, bad[i].fields, bad[i].len);
+        struct parcel *parcel = parcel_new(request(), PARCEL_ALL, NULL, 0, 0);
+        struct bytes edits = bytes_from(record, 10U + bad[i].len);
+        assert_int_equal(parcel_edits_apply(parcel, places[2], edits), RESULT_REJECT);
+        assert_true(parcel_is_whole(parcel));
+        parcel_unref(&parcel);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +180,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_record_hold_nothing),
         cmocka_unit_test(edits_that_are_read_back_render_the_same_bytes),
         cmocka_unit_test(cut_or_foreign_edits_are_rejected),
+        cmocka_unit_test(edits_whose_fields_are_no_attributes_are_rejected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -328,9 +328,9 @@ static void edits_move_with_their_items(void **state)
     set_up(&fixture);
     struct buffer verdict = field_of("verdict", "pass");
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(parcel_append(fixture.parcel, fixture.items.places[i].item_at,
-                                       buffer_view(&verdict)),
-                         RESULT_OK);
+        assert_int_equal(
+            parcel_append(fixture.parcel, fixture.items.places[i].item_at, buffer_view(&verdict)),
+            RESULT_OK);
     }
     struct parcel *part = parcel_split(fixture.parcel, &fixture.items.places[1], 2);
     rendered_items(part, &out, &items);
@@ -377,8 +377,8 @@ static void detaching_lets_the_old_batch_go(void **state)
     set_up(&fixture);
     struct parcel *part = parcel_split(fixture.parcel, &fixture.items.places[1], 1);
     struct buffer verdict = field_of("verdict", "pass");
-    assert_int_equal(
-        parcel_append(part, fixture.items.places[1].item_at, buffer_view(&verdict)), RESULT_OK);
+    assert_int_equal(parcel_append(part, fixture.items.places[1].item_at, buffer_view(&verdict)),
+                     RESULT_OK);
     assert_int_equal(atomic_load(&fixture.parcel->batch->views), 2);
     parcel_detach(part);
     assert_int_equal(atomic_load(&fixture.parcel->batch->views), 1);
@@ -388,6 +388,34 @@ static void detaching_lets_the_old_batch_go(void **state)
     assert_true(value_is(&items.views[0], "verdict", "pass"));
     assert_int_equal(part->item_count, 1);
     buffer_fini(&verdict);
+    parcel_unref(&part);
+    tear_down(&fixture);
+}
+
+static void what_is_remembered_knows_nothing_of_later_edits(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct items items;
+    static const char *const names[] = {"two"};
+    set_up(&fixture);
+    struct parcel *part = parcel_split(fixture.parcel, &fixture.items.places[1], 1);
+    uint32_t item_at = fixture.items.places[1].item_at;
+    struct buffer verdict = field_of("verdict", "pass"), later = field_of("later", "yes");
+    assert_int_equal(parcel_append(part, item_at, buffer_view(&verdict)), RESULT_OK);
+    parcel_remember(part);
+    assert_int_equal(parcel_append(part, item_at, buffer_view(&later)), RESULT_OK);
+    parcel_detach(part);
+    items_of(part->before, &items);
+    assert_true(names_are(&items, names, 1));
+    assert_int_equal(part->before->item_count, 1);
+    assert_int_equal(part->before->items[0].item_at, item_at);
+    assert_non_null(part->before->edits);
+    assert_null(part->before->edits->next);
+    parcel_remember(part);  // of a detached copy: what there was stays
+    assert_int_equal(part->before->items[0].item_at, item_at);
+    buffer_fini(&verdict);
+    buffer_fini(&later);
     parcel_unref(&part);
     tear_down(&fixture);
 }
@@ -588,8 +616,8 @@ static void appended_attributes_are_all_that_a_splice_adds(void **state)
         attribute_write_double(&fields, number, "sidejudge.score.x", 0.5);
         attribute_write_text(&fields, number, "sidejudge.verdict", BYTES_LITERAL("fail"));
         for (unsigned i = 0; i < before.count; i += 2) {
-            assert_int_equal(
-                parcel_append(parcel, before.places[i].item_at, buffer_view(&fields)), RESULT_OK);
+            assert_int_equal(parcel_append(parcel, before.places[i].item_at, buffer_view(&fields)),
+                             RESULT_OK);
         }
         rendered_items(parcel, &out, &after);
         assert_int_equal(after.count, before.count);
@@ -686,6 +714,7 @@ int main(void)
         cmocka_unit_test(edits_move_with_their_items),
         cmocka_unit_test(edit_memory_is_bounded_and_survives_splits),
         cmocka_unit_test(detaching_lets_the_old_batch_go),
+        cmocka_unit_test(what_is_remembered_knows_nothing_of_later_edits),
         cmocka_unit_test(a_parcel_is_counted_and_links_know_it),
         cmocka_unit_test(places_that_are_not_the_parcels_crash),
         cmocka_unit_test(an_empty_request_has_no_pieces),

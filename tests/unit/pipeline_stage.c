@@ -157,6 +157,12 @@ static void sharded_close(void *state)
     (void)state;
 }
 
+static void sharded_feedback(void *state, const struct feedback *feedback, uint64_t now_ns)
+{
+    (void)now_ns;
+    ((struct stage *)state)->feedbacks += feedback->is_bad;
+}
+
 static const struct shard_ops sharded_shard = {.open = sharded_open,
                                                .look = sharded_look,
                                                .take = sharded_take,
@@ -164,7 +170,8 @@ static const struct shard_ops sharded_shard = {.open = sharded_open,
                                                .close = sharded_close,
                                                .note_bytes = sizeof(uint64_t),
                                                .wants_noted = wants_noted,
-                                               .look_noted = sharded_look_noted};
+                                               .look_noted = sharded_look_noted,
+                                               .feedback = sharded_feedback};
 static const struct processor_ops sharded_ops = {.wants = wants_sharded, .shard = &sharded_shard};
 
 struct edit_walk {

@@ -24,6 +24,7 @@ struct stage {
     struct routes routes;
     struct turnstile turnstile;
     struct door door;
+    unsigned feedbacks;  // that the shard has heard
     unsigned looked, noted, taken, took_whole;  // noted: looked at by notes
     struct parcel *held[16];                    // what the sharded processor took and keeps
     size_t held_count;

@@ -91,6 +91,15 @@ static void an_empty_answer_is_seen_where_the_model_was_done(void **state)
     }
 }
 
+static void bad_feedback_is_seen_without_content(void **state)
+{
+    (void)state;
+    struct interaction interaction = answered();
+    interaction.bad_feedback = true;
+    assert_int_equal(find(&interaction), BIT(FEEDBACK));
+    assert_int_equal(find(&(struct interaction){.bad_feedback = true}), BIT(FEEDBACK));
+}
+
 static void an_answer_that_is_missing_is_no_empty_answer(void **state)
 {
     (void)state;
@@ -203,6 +212,7 @@ int main(void)
         cmocka_unit_test(invalid_json_counts_where_json_was_asked_for),
         cmocka_unit_test(the_length_limit_is_seen),
         cmocka_unit_test(an_empty_answer_is_seen_where_the_model_was_done),
+        cmocka_unit_test(bad_feedback_is_seen_without_content),
         cmocka_unit_test(an_answer_that_is_missing_is_no_empty_answer),
         cmocka_unit_test(degenerate_answers_are_seen),
         cmocka_unit_test(the_same_turn_again_is_seen),

@@ -75,6 +75,9 @@ static void an_authority_in_the_target_leads_nowhere_else(void **state)
     assert_int_equal(relay_status(relay_get("http://user@evil.example/api/public/x", "")), 400);
     assert_int_equal(relay_status(relay_get("http://user:pw@127.0.0.1/api/public/x", "")), 400);
     assert_int_equal(relay_status(relay_get("http:///api/public/x", "")), 400);
+    assert_int_equal(relay_status(relay_get("http://evil?x/api/public/x", "")), 400);
+    assert_int_equal(relay_status(relay_get("http://evil#x/api/public/x", "")), 400);
+    assert_int_equal(relay_status(relay_get("http://evil\\x/api/public/x", "")), 400);
     assert_int_equal(relay_status(relay_get("ftp://evil.example/api/public/x", "")), 400);
     assert_int_equal(scripted_http_count(relay_backend), 1);
 }

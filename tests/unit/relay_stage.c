@@ -45,7 +45,7 @@ static void answer(void *arg, const struct scripted_request *request, struct scr
 
 void relay_open(const char *yaml)
 {
-    memset(&relay_seen, 0, sizeof seen);
+    memset(&relay_seen, 0, sizeof relay_seen);
     relay_seen.reply.body = BYTES_LITERAL("{}");
     relay_backend = scripted_http_start(answer, NULL);
     snprintf(url, sizeof url, "http://127.0.0.1:%u", scripted_http_port(relay_backend));

@@ -78,6 +78,12 @@ static void targets_are_split_or_refused(void **state)
         {"http://", NULL, NULL},
         {"http:///v1/traces", NULL, NULL},
         {"http://host", NULL, NULL},
+        {"http://user@host/v1/traces", NULL, NULL},
+        {"http://user:pw@host/v1/traces", NULL, NULL},
+        {"http://host?x/v1/traces", NULL, NULL},
+        {"http://host#x/v1/traces", NULL, NULL},
+        {"http://host\\x/v1/traces", NULL, NULL},
+        {"http://host/v1/traces?x=a@b", "/v1/traces", "x=a@b"},
         {"ftp://host/v1/traces", NULL, NULL},
         {"*x", "*x", NULL},
     };

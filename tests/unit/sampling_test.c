@@ -310,7 +310,8 @@ static void bind(struct bound *bound, const char *yaml)
     struct option_errors errors = {.out = &bound->errors, .warnings = &bound->warnings};
     option_bind(sampling_options, config_root(bound->config), "sampling", &config, sizeof config,
                 &bound->arena, &errors);
-    sampling_prepare(&config, &evaluators, &bound->sampling, "sampling", &errors);
+    sampling_prepare(&config, &evaluators, &bound->sampling, "sampling", config_root(bound->config),
+                     &errors);
     bound->count = errors.count;
 }
 

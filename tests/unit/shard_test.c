@@ -12,12 +12,15 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "base/timers.h"
 
 struct probe {  // a processor that notes what happens
     uint32_t magic;
     atomic_uint looks, takes, messages, flushes, closes, hurries, open;
+    atomic_uint feedbacks;
+    struct feedback feedback;  // the last one
     struct shard_env *env;
     struct timer timer;
     unsigned fired;
@@ -83,6 +86,14 @@ static size_t probe_open_traces(void *state, void (*each)(void *arg, const struc
     return probe->open;
 }
 
+static void probe_feedback(void *state, const struct feedback *feedback, uint64_t now_ns)
+{
+    struct probe *probe = state;
+    (void)now_ns;
+    probe->feedback = *feedback;
+    atomic_fetch_add(&probe->feedbacks, 1);
+}
+
 static void probe_close(void *state)
 {
     atomic_fetch_add(&((struct probe *)state)->closes, 1);
@@ -95,7 +106,8 @@ static const struct shard_ops probe_shard = {.open = probe_open,
                                              .flush = probe_flush,
                                              .hurry = probe_hurry,
                                              .open_traces = probe_open_traces,
-                                             .close = probe_close};
+                                             .close = probe_close,
+                                             .feedback = probe_feedback};
 static const struct processor_ops probe_ops = {.shard = &probe_shard};
 
 static void out_gone(void *arg, struct shard *shard, struct processor *processor,
@@ -195,6 +207,30 @@ static void posted_parcels_reach_the_state_in_order(void **arg)
     assert_null(again);
     shard_free(&shard);
     assert_int_equal(probe.closes, 1);
+}
+
+static void feedback_is_heard_as_far_as_there_is_room(void **arg)
+{
+    struct probe probe = {0};
+    struct processor *processor;
+    const struct processor_ops *ops;
+    atomic_uint passed = 0;
+    const struct feedback feedback = {.trace_id = {{7}}, .is_bad = true};
+    (void)arg;
+    struct shard *shard = open_shard(&probe, &processor, &ops, &passed, 2);
+    for (int i = 0; i < 5; i++) {
+        shard_post_feedback(shard, processor, &feedback);
+    }
+    assert_int_equal(shard_backlog(shard), 2);
+    assert_true(metrics_sum("sidejudge_feedback_total") == 3);  // were shed
+    (void)shard_turn(shard, 2 * NS_PER_S);
+    assert_int_equal(probe.feedbacks, 2);
+    assert_int_equal(probe.feedback.trace_id.bytes[0], 7);
+    assert_true(probe.feedback.is_bad);
+    assert_int_equal(shard_backlog(shard), 0);
+    shard_post_feedback(shard, processor, &feedback);
+    shard_free(&shard);  // a leftover is delivered
+    assert_int_equal(probe.feedbacks, 3);
 }
 
 static void turns_say_when_the_next_is_due(void **arg)
@@ -307,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(posted_parcels_reach_the_state_in_order),
         cmocka_unit_test(open_traces_are_told_once_all_before_was_taken),
+        cmocka_unit_test(feedback_is_heard_as_far_as_there_is_room),
         cmocka_unit_test(turns_say_when_the_next_is_due),
         cmocka_unit_test(leftovers_are_delivered_before_the_state_closes),
         cmocka_unit_test(a_thread_takes_what_many_post_and_stops_empty),
