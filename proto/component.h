@@ -88,6 +88,7 @@ struct receiver_ops {
                          struct sink *const sinks[SIGNAL_COUNT], struct receiver **receiver,
                          char *why, size_t why_len);
     // stops accepting; returns when requests in flight are answered or at the deadline
+    // Again from another thread while it runs, with an earlier deadline: both return by that.
     void (*drain)(struct receiver *receiver, uint64_t deadline_ns);
     void (*free)(struct receiver **receiver);
 };

@@ -70,6 +70,11 @@ static void counts_publish(struct journal *journal)
 {
     const struct journal_counts *counts = journal_store_counts(journal->store);
     atomic_store_explicit(&journal->file_bytes, counts->file_bytes, memory_order_relaxed);
+    if (journal->config.policy == JOURNAL_REJECT) {
+        atomic_store(&journal->room_bytes, journal_store_room(journal->store));
+    }
+    atomic_fetch_sub(&journal->pending_bytes, journal->admitted_bytes);
+    journal->admitted_bytes = 0;
     metric_set(journal->metrics.entries, (double)counts->entries);
     metric_set(journal->metrics.bytes, (double)counts->bytes);
     metric_set(journal->metrics.file_bytes, (double)counts->file_bytes);
@@ -183,6 +188,8 @@ static void put_entry(struct journal *journal, struct journal_item *item,
     journal_wrote(journal, result);
     if (result == RESULT_OK) {
         journal_items_book(journal->items, item, entry->id);
+    } else if (result == RESULT_SHED && entry->origin == JOURNAL_RECEIVED) {
+        journal->lost_spilled = true;  // a disk that is full has not failed: no OK without it
     }
 }
 
@@ -229,7 +236,7 @@ static void on_admit(struct journal *journal, struct admit_message *message)
     put_entry(journal, item, &entry);
     spill(journal, item, message->spilled);
     journal->lost_spilled = journal->lost_spilled || (!item->stored && message->spilled != 0);
-    atomic_fetch_sub(&journal->pending_bytes, message->reserved);
+    journal->admitted_bytes += message->reserved;
     batch_release(&message->batch);
     journal_item_check(journal, item);
     free(message);

@@ -37,9 +37,8 @@ enum result journal_reserve(struct journal *journal, size_t bytes)
     }
     uint64_t need = room_for(bytes);
     uint64_t pending = atomic_fetch_add(&journal->pending_bytes, need) + need;
-    uint64_t most = journal->config.store.size_max;
-    bool fits = most == 0 || journal->config.policy == JOURNAL_DROP_OLDEST ||
-                atomic_load(&journal->file_bytes) + pending <= most;
+    bool fits = journal->config.policy == JOURNAL_DROP_OLDEST ||
+                pending <= atomic_load(&journal->room_bytes);
     if (!fits) {
         atomic_fetch_sub(&journal->pending_bytes, need);
         return RESULT_SHED;
@@ -194,9 +193,8 @@ bool journal_barrier(struct journal *journal, uint64_t deadline_ns)
     mailbox_init(&barrier->replies, 1, NULL, NULL);
     barrier->wait.reply_to = &barrier->replies;
     barrier->wait.reply = &barrier->reply;
-    barrier->next = atomic_load(&journal->barriers);
-    while (!atomic_compare_exchange_weak(&journal->barriers, &barrier->next, barrier)) {
-    }
+    // Who answers is not done with it when the answer is here.
+    barrier->next = atomic_exchange(&journal->barriers, barrier);
     journal_await(journal, &barrier->wait);
     while (mailbox_take(&barrier->replies) == NULL) {
         if (clock_mono_ns() > deadline_ns) {

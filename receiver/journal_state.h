@@ -13,7 +13,7 @@
 #include "receiver/journal_items.h"
 
 #define JOURNAL_MAGIC MAGIC('J', 'R', 'N', 'L')
-#define ENTRY_OVERHEAD 16384  // pages that an entry takes beyond its bytes, at most
+#define ENTRY_OVERHEAD 32768  // pages that an entry takes beyond its bytes, at most
 
 enum message_kind {
     MESSAGE_ADMIT = 1,
@@ -95,6 +95,8 @@ struct journal {
     _Atomic(struct journal_barrier *) barriers;  // all that there were; freed at the end
     // Read by the door.
     _Atomic uint64_t last_ticket, file_bytes, pending_bytes;
+    _Atomic uint64_t room_bytes;  // for what is pending, as of the last commit
+    uint64_t admitted_bytes;      // of what is pending: in the open group
     atomic_bool failing;
     _Atomic uint64_t losses;  // groups that the disk lost
     uint64_t probe_at_ns;

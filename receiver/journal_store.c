@@ -118,6 +118,23 @@ bool journal_store_has_room(struct journal_store *store, uint64_t bytes)
     return store->file.db == NULL || journal_store_fits(store, bytes, JOURNAL_PUT_RESERVE);
 }
 
+uint64_t journal_store_room(struct journal_store *store)
+{
+    uint64_t low = 0, high = store->config.size_max;
+    if (high == 0) {
+        return UINT64_MAX;
+    }
+    for (uint64_t step = high / 1024 + 1; high - low > step;) {
+        uint64_t middle = low + (high - low) / 2;
+        if (journal_store_has_room(store, middle)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 static void dead_add(struct journal_store *store, uint64_t id, uint64_t bytes)
 {
     if (store->dead_count < JOURNAL_DEAD_MAX) {

@@ -100,6 +100,8 @@ enum result journal_store_put(struct journal_store *store,
                               const struct journal_entry *entry) MUST_USE;
 // Room for an entry of `bytes` as things are. In a group or not.
 bool journal_store_has_room(struct journal_store *store, uint64_t bytes);
+// The most of which that is true, to a thousandth of size_max; UINT64_MAX: there is no limit.
+uint64_t journal_store_room(struct journal_store *store);
 // Erases the oldest entries until an entry of `bytes` fits. Erasure needs room in the WAL, so in a
 // group this commits what the group holds so far and goes on with a new one. RESULT_SHED: it never
 // will fit (nothing is dropped when that is known beforehand). RESULT_RETRY: the group is lost.

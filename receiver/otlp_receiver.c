@@ -37,6 +37,7 @@
 
 #define THREADS_MAX     4
 #define WORKERS_MAX     2
+#define DRAIN_LOOK_MS   50  // another drain may take the event
 #define LIMIT_DEFAULT   ((size_t)20 << 20)
 #define HOME_KEEP_BYTES ((size_t)4 << 20)
 #define PATH_MAX_BYTES  256
@@ -80,7 +81,7 @@ struct receiver {
     int drained_fd;                        // eventfd: an I/O thread has drained
     atomic_uint undrained_count;
     atomic_bool drain_asked;
-    uint64_t drain_deadline_ns;            // written before drain_asked
+    _Atomic uint64_t drain_deadline_ns;    // written before drain_asked; again when it is earlier
     bool takes_over;                       // of unix sockets, on reload
     unsigned thread_count;
     struct io_thread threads[THREADS_MAX];
@@ -124,10 +125,11 @@ static bool on_turn(void *arg, uint64_t now_ns)
     struct receiver *receiver = thread->receiver;
     bool has_more = export_turn(&thread->door);
     has_more |= receiver->relay && relay_turn(&thread->relay_door);
-    if (!thread->is_draining &&
-        atomic_load_explicit(&receiver->drain_asked, memory_order_acquire)) {
+    if (thread->is_draining) {
+        server_drain_by(thread->server, atomic_load(&receiver->drain_deadline_ns));
+    } else if (atomic_load_explicit(&receiver->drain_asked, memory_order_acquire)) {
         thread->is_draining = true;
-        server_drain(thread->server, receiver->drain_deadline_ns, on_drained, thread);
+        server_drain(thread->server, atomic_load(&receiver->drain_deadline_ns), on_drained, thread);
     }
     return has_more;
 }
@@ -552,7 +554,7 @@ static enum result otlp_start(const struct component_env *env, const void *confi
 
 static void otlp_drain(struct receiver *receiver, uint64_t deadline_ns)
 {
-    receiver->drain_deadline_ns = deadline_ns;
+    atomic_store(&receiver->drain_deadline_ns, deadline_ns);
     atomic_store_explicit(&receiver->drain_asked, true, memory_order_release);
     for (unsigned i = 0; i < receiver->thread_count; i++) {
         loop_wake(receiver->threads[i].loop);
@@ -563,7 +565,7 @@ static void otlp_drain(struct receiver *receiver, uint64_t deadline_ns)
     uint64_t now_ns;
     while (atomic_load(&receiver->undrained_count) > 0 && (now_ns = clock_mono_ns()) < give_up_ns) {
         uint64_t left_ms = (give_up_ns - now_ns) / NS_PER_MS + 1;
-        (void)poll(&poll_fd, 1, left_ms < 1000 ? (int)left_ms : 1000);
+        (void)poll(&poll_fd, 1, left_ms < DRAIN_LOOK_MS ? (int)left_ms : DRAIN_LOOK_MS);
         uint64_t count;
         (void)!read(receiver->drained_fd, &count, sizeof count);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The body as a tree (base/json.h has the bounds: a mebibyte, depth 64, 65,536 values), then a walk
-// over at most BATCH_EVENTS_MAX events. What is bad: false, a number below one half (thumbs and
+// over at most ENTRIES_MAX entries. What is bad: false, a number below one half (thumbs and
 // booleans are 0 and 1; a scale from 1 to 5 says nothing here unless it goes below), or one of a
 // few words. Refused: learning each score's range from the project's configuration, which is a
 // request of our own to the backend for every one of the agent's. Bounds: POSTED_SCORES_MAX scores.
@@ -13,7 +13,7 @@
 
 #include "base/json.h"
 
-#define BATCH_EVENTS_MAX 4096
+#define ENTRIES_MAX 4096  // of a list
 #define WORD_BYTES_MAX 32
 
 enum posted_kind posted_kind_of(struct bytes method, struct bytes path)
@@ -89,6 +89,18 @@ static bool score_read(const struct json_value *score, struct feedback *feedback
     return value_read(json_get(score, "value"), &feedback->is_bad);
 }
 
+// The score at `index` of what the body holds; NULL: none stands there.
+static const struct json_value *score_at(enum posted_kind kind, const struct json_value *root,
+                                         size_t index)
+{
+    if (kind == POSTED_SCORE) {
+        return json_kind(root) == JSON_ARRAY ? json_at(root, index) : root;
+    }
+    const struct json_value *event = json_at(json_get(root, "batch"), index);
+    bool is_score = bytes_equal_text(json_get_text(event, "type"), "score-create");
+    return is_score ? json_get(event, "body") : NULL;
+}
+
 unsigned posted_scores_read(enum posted_kind kind, struct bytes body,
                             void (*each)(void *arg, const struct feedback *feedback), void *arg)
 {
@@ -100,16 +112,11 @@ unsigned posted_scores_read(enum posted_kind kind, struct bytes body,
         return 0;
     }
     const struct json_value *root = json_root(document);
-    const struct json_value *batch = kind == POSTED_BATCH ? json_get(root, "batch") : NULL;
-    if (kind == POSTED_SCORE && score_read(root, &feedback)) {
-        each(arg, &feedback);
-        count++;
-    }
-    size_t events = json_kind(batch) == JSON_ARRAY ? json_count(batch) : 0;
-    for (size_t i = 0; i < events && i < BATCH_EVENTS_MAX && count < POSTED_SCORES_MAX; i++) {
-        const struct json_value *event = json_at(batch, i);
-        if (bytes_equal_text(json_get_text(event, "type"), "score-create") &&
-            score_read(json_get(event, "body"), &feedback)) {
+    const struct json_value *list = kind == POSTED_BATCH ? json_get(root, "batch") : root;
+    bool is_one = kind == POSTED_SCORE && json_kind(root) == JSON_OBJECT;
+    size_t entries = json_kind(list) == JSON_ARRAY ? json_count(list) : is_one;
+    for (size_t i = 0; i < entries && i < ENTRIES_MAX && count < POSTED_SCORES_MAX; i++) {
+        if (score_read(score_at(kind, root, i), &feedback)) {
             each(arg, &feedback);
             count++;
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scores that an agent's SDK posts to Langfuse (its public API: POST /api/public/scores, and
-// `score-create` events of POST /api/public/ingestion), read as feedback. Nothing is checked on the
-// backend's behalf: what cannot be read says nothing. Pure; any thread.
+// Scores that an agent's SDK posts to Langfuse (its public API: POST /api/public/scores, one score
+// or, from newer clients, a list of them; and `score-create` events of POST
+// /api/public/ingestion), read as feedback. Nothing is checked on the backend's behalf: what cannot
+// be read says nothing. Pure; any thread.
 #pragma once
 
 #include "proto/feedback.h"

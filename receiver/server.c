@@ -357,6 +357,12 @@ void server_drain(struct server *server, uint64_t deadline_ns, void (*done)(void
     loop_set_timer(server->loop, &server->sweep, server_now_ns(server));
 }
 
+void server_drain_by(struct server *server, uint64_t deadline_ns)
+{
+    CHECK(server->draining);
+    server->drain_deadline_ns = least(server->drain_deadline_ns, deadline_ns);
+}
+
 bool server_is_draining(const struct server *server)
 {
     return server->draining;

@@ -67,6 +67,8 @@ int server_listen_fd(const struct server *server, unsigned index);
 // answers what is in hand with `Connection: close`; calls `done` when the last connection is
 // gone. What is left at the deadline is cut.
 void server_drain(struct server *server, uint64_t deadline_ns, void (*done)(void *arg), void *arg);
+// Of a drain: earlier than it was.
+void server_drain_by(struct server *server, uint64_t deadline_ns);
 bool server_is_draining(const struct server *server);
 void server_counts(const struct server *server, struct server_counts *counts);
 // Connections now. Any thread.

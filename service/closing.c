@@ -33,6 +33,16 @@ void closing_start(struct closing **list, struct receiver_part **part, uint64_t 
     }
 }
 
+void closing_hurry(const struct closing *list, uint64_t deadline_ns)
+{
+    for (; list != NULL; list = list->next) {
+        if (!atomic_load(&list->done) && deadline_ns < list->deadline_ns) {
+            const struct receiver_ops *ops = list->part->part.settings->ops;
+            ops->drain(list->part->receiver, deadline_ns);
+        }
+    }
+}
+
 void closing_collect(struct closing **list, bool wait)
 {
     for (struct closing **at = list; *at != NULL;) {

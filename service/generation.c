@@ -654,6 +654,7 @@ void generations_drain(struct generations *generations, uint64_t deadline_ns)
     uint64_t now_ns = clock_mono_ns();
     uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     receivers_drain(generations, now_ns + left_ns * 4 / 10);
+    closing_hurry(generations->closings, now_ns + left_ns * 4 / 10);
     units_stop(generations, now_ns + left_ns * 6 / 10);
     (void)journaling_barrier(generations->journaling, now_ns + left_ns * 7 / 10);
     exporters_drain(generations, now_ns + left_ns * 9 / 10);

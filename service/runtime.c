@@ -33,7 +33,7 @@
 #define RUNTIME_MAGIC MAGIC('R', 'U', 'N', 'T')
 #define LISTEN_PATIENCE_NS (30 * NS_PER_S)
 #define RETRY_PERIOD_TICKS 10
-#define DRAIN_NS (1800 * NS_PER_MS)  // the kubelet grants two seconds
+#define DRAIN_NS (1650 * NS_PER_MS)  // the kubelet grants two seconds
 #define SILENCE_NS (60 * NS_PER_S)
 
 struct runtime {

@@ -143,7 +143,11 @@ static void put_config(struct json_writer *out)
 {
     json_key(out, "config");
     json_begin_object(out);
-    put_count(out, "in_force", metrics_sum("sidejudge_config_reload_success"));
+    // Before the listeners are open nothing has been read again.
+    bool in_force = metrics_sum("sidejudge_config_reload_success") > 0 ||
+                    metrics_sum("sidejudge_config_last_reload_success_timestamp") == 0;
+    put_count(out, "in_force", in_force ? 1 : 0);
+    put_count(out, "degraded", metrics_sum("sidejudge_degraded"));
     json_end_object(out);
 }
 

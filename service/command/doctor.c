@@ -211,6 +211,11 @@ static void check_journal(const struct json_value *journal)
 
 static void check_reload(const struct json_value *root)
 {
+    int64_t degraded = json_int(json_get(json_get(root, "config"), "degraded"), 0);
+    if (degraded > 0) {
+        say(false, "components", "%" PRId64 " left out; the log and sidejudge_degraded name what",
+            degraded);
+    }
     if (json_int(json_get(json_get(root, "config"), "in_force"), 1) == 0) {
         say(false, "configuration in force",
             "not the one that was saved last, which was rejected: mend it and save again");

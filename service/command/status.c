@@ -35,6 +35,10 @@ static void print_config(const struct json_value *root)
         printf("config       REJECTED: what was saved last is not in force, what ran before is "
                "(sidejudge validate says why)\n");
     }
+    if (count_of(config, "degraded") > 0) {
+        printf("degraded     %" PRId64 " left out: the log and sidejudge_degraded name what\n",
+               count_of(config, "degraded"));
+    }
 }
 
 static void print_exporters(const struct json_value *root)

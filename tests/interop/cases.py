@@ -23,11 +23,12 @@ from passing import passing_cases
 from phoenix_backend import phoenix_cases
 from phoenix_server import Phoenix
 from promptfoo_backend import promptfoo_begin, promptfoo_cases
+from relay_backend import relay_cases
 from report import Report
 
 BLOCKS = (
-    "forwarding", "tls", "passing", "evaluation", "langfuse", "collector", "loop", "promptfoo",
-    "phoenix",
+    "forwarding", "tls", "passing", "evaluation", "langfuse", "relay", "collector", "loop",
+    "promptfoo", "phoenix",
 )
 # Blocks of which the peer has what they need.
 OF_THE_PEER = ("forwarding", "tls", "passing", "collector")
@@ -40,6 +41,7 @@ class Paths:
     node: str
     promptfoo: str
     phoenix: str
+    langfuse: str
     directory: str
     python: str
 
@@ -51,7 +53,7 @@ def _end(_signal, _frame):
 
 def _options():
     parser = argparse.ArgumentParser()
-    for name in ("program", "collector", "node", "promptfoo", "phoenix", "work"):
+    for name in ("program", "collector", "node", "promptfoo", "phoenix", "langfuse", "work"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--only", action="append", choices=BLOCKS)
@@ -66,6 +68,7 @@ def _blocks(report, paths, own, phoenix, promptfoo):
         "passing": lambda: passing_cases(report, paths, own=own),
         "evaluation": lambda: evaluation_cases(report, paths),
         "langfuse": lambda: langfuse_cases(report, paths),
+        "relay": lambda: relay_cases(report, paths),
         "collector": lambda: collector_cases(report, paths, own=own),
         "loop": lambda: loop_cases(report, paths),
         "promptfoo": lambda: promptfoo_cases(report, promptfoo),
@@ -96,7 +99,7 @@ def main():
     directory = tempfile.mkdtemp(prefix="run-", dir=options.work)
     paths = Paths(
         options.program, options.collector, options.node, options.promptfoo, options.phoenix,
-        directory, sys.executable,
+        options.langfuse, directory, sys.executable,
     )
     of_kind = OF_THE_PEER if options.peer else BLOCKS
     wanted = [name for name in of_kind if name in (options.only or BLOCKS)]

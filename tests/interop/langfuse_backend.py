@@ -21,7 +21,7 @@ RETRY = {"initial_interval": "100ms", "max_interval": "1s", "max_elapsed_time": 
 ENVIRONMENT = "deployment.environment.name"
 
 
-def _exporter(server, **more):
+def langfuse_exporter(server, **more):
     return {
         "public_key": PUBLIC_KEY, "secret_key": SECRET_KEY, "endpoint": server.url,
         "retry_on_failure": RETRY, **more,
@@ -33,7 +33,7 @@ class Grading:
 
     def __init__(self, name, paths, server, judge):
         self.subject = Forwarder(
-            name, paths.program, {"langfuse": _exporter(server)}, paths.directory,
+            name, paths.program, {"langfuse": langfuse_exporter(server)}, paths.directory,
             grading_processor(judge), signals=("traces",),
         )
 
@@ -63,14 +63,18 @@ def _spans_case(server, request):
     return difference(expected, received)
 
 
-def _value(span, key, default=None):
+def attribute(span, key, default=None):
     return span["attributes"].get(key, [None, default])[1]
 
 
 def _target(server, request):
-    """The graded span, and its scores by name as its attributes say."""
     _, received = _spans_of(server, request)
-    graded = [span for span in received if _value(span, "sidejudge.verdict")]
+    return graded_span(received)
+
+
+def graded_span(received):
+    """The span with the verdict, and the names of its scores as its attributes say."""
+    graded = [span for span in received if attribute(span, "sidejudge.verdict")]
     if len(graded) != 1:
         raise RuntimeError(f"{len(graded)} spans carry a verdict")
     prefix = "sidejudge.score."
@@ -115,7 +119,11 @@ def _scores_of(server, span):
 
 
 def _scores_case(server, request):
-    span, names = _target(server, request)
+    return scores_reason(server, *_target(server, request))
+
+
+def scores_reason(server, span, names):
+    """Whether each score of the span comes, and says what the span says."""
     server.store.wait(lambda: len(_scores_of(server, span)) >= len(names), ARRIVE_SECONDS_MAX)
     scores = _scores_of(server, span)
     if sorted(scores) != sorted(names):
@@ -211,7 +219,7 @@ def _bad_span_case(server, grading, request):
     return _spans_case(server, request)
 
 
-def _complaints_case(server):
+def complaints_reason(server):
     refused = [row for row in server.answers if row[1] in (401, 404, 413)]
     if refused:
         return f"answered {refused[:3]}"
@@ -233,12 +241,12 @@ def _client_case(paths):
     names = sorted(event["body"]["name"] for event in server.scores())
     if names != ["colour", "number", "yes"] or len(server.store.bodies("traces")) != 1:
         return f"it took {names} and {len(server.store.bodies('traces'))} requests of spans"
-    return _complaints_case(server)
+    return complaints_reason(server)
 
 
 def _wrong_key_case(paths, server, request):
     """401 is no reason to try for ever; and the keys are in no log."""
-    exporter = {**_exporter(server), "secret_key": "sk-lf-wrong-key-of-the-tests"}
+    exporter = {**langfuse_exporter(server), "secret_key": "sk-lf-wrong-key-of-the-tests"}
     subject = Forwarder(
         "langfuse_wrong_key", paths.program, {"langfuse": exporter}, paths.directory,
         signals=("traces",),
@@ -290,7 +298,7 @@ def langfuse_cases(report, paths, scores=True):
                 "langfuse_repeated_score_replaces",
                 lambda: _repeat_case(paths, server, judge, requests[names[0]]),
             )
-        report.guard("langfuse_has_no_complaints", lambda: _complaints_case(server))
+        report.guard("langfuse_has_no_complaints", lambda: complaints_reason(server))
         report.guard(
             "langfuse_wrong_key_is_said",
             lambda: _wrong_key_case(paths, server, requests[names[0]]),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for Langfuse's ingestion on loopback, which needs ClickHouse and more.
+"""A stand-in for Langfuse on loopback, which needs ClickHouse and more: its ingestion, and what
+agents read (langfuse_reads.py).
 
 It takes nothing that Langfuse's public API description does not allow: bodies are read by the
 models that its own Python client ships, and the rules that stand beside them (exactly one subject
@@ -9,7 +10,6 @@ What a sender does that Langfuse would answer with an error is answered so; what
 """
 
 import base64
-import binascii
 import datetime
 import gzip
 import json
@@ -24,12 +24,19 @@ from langfuse.api.ingestion import ScoreBody
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from http_sink import Store
+from langfuse_reads import read_answer
 
 TRACES_PATH = "/api/public/otel/v1/traces"
 INGESTION_PATH = "/api/public/ingestion"
+SCORES_PATH = "/api/public/scores"
 PUBLIC_KEY, SECRET_KEY = "pk-lf-interop", "sk-lf-interop"
+# Of the same project: what an agent has of its own.
+AGENT_PUBLIC_KEY, AGENT_SECRET_KEY = "pk-lf-agent", "sk-lf-agent"
+SECRET_KEYS = {PUBLIC_KEY: SECRET_KEY, AGENT_PUBLIC_KEY: AGENT_SECRET_KEY}
+HALVES_SECONDS_MAX = 20
 
 INGESTION_BYTES_MAX = 3_500_000
+SCORES_BYTES_MAX = 1024 * 1024
 SPANS_BYTES_MAX = 64 * 1024 * 1024
 EVENTS = pydantic.TypeAdapter(IngestionEvent)
 # On Langfuse 4 the endpoint takes nothing else.
@@ -42,6 +49,7 @@ BODY_KEYS = {
 SUBJECTS = ("traceId", "sessionId", "datasetRunId")
 TEXT_CHARACTERS_MAX = 500
 ID_CHARACTERS_MAX = 800
+UNAUTHORISED = {"error": "UnauthorizedError", "message": "Invalid credentials"}
 
 
 def _time_of(text):
@@ -126,6 +134,9 @@ class LangfuseServer:
         self.store = Store()
         self.complaints = []
         self.answers = []  # (path, status)
+        self.callers = []  # (method, path, public key)
+        # Set by who has read the first half of an answer that is sent in two.
+        self.half_is_read = threading.Event()
         self._scripted = []
         self._refused_names = {}
         self._lock = threading.Lock()
@@ -159,6 +170,11 @@ class LangfuseServer:
         with self._lock:
             return list(self._rows.values())
 
+    def heard_of(self, public_key):
+        """Bodies of the scores that were taken by these keys, in order, repeats and all."""
+        taken = (json.loads(body) for body in self.store.bodies(f"scores of {public_key}"))
+        return [event["body"] for event in taken]
+
     def complain(self, text):
         with self._lock:
             self.complaints.append(text)
@@ -171,7 +187,7 @@ class LangfuseServer:
                     return status, headers
         return None
 
-    def take_spans(self, body):
+    def take_spans(self, body, public_key):
         """The status and the answer's body."""
         try:
             request = ExportTraceServiceRequest.FromString(body)
@@ -190,10 +206,11 @@ class LangfuseServer:
         if not request.resource_spans:
             return 200, {}
         self.store.add("traces", body)
+        self.store.add(f"traces of {public_key}", body)
         # A queue's job in JSON, whatever was sent: not OTLP's answer.
         return 200, {"name": "otel-ingestion-job", "data": {"id": "1", "payload": {}}}
 
-    def take_events(self, body):
+    def take_events(self, body, public_key):
         try:
             batch = json.loads(body)["batch"]
         except (ValueError, KeyError, TypeError):
@@ -216,12 +233,38 @@ class LangfuseServer:
                 errors.append({"id": identifier, "status": refused, "error": "scripted"})
                 continue
             successes.append({"id": identifier, "status": 201})
-            self._keep(event)
+            self._keep(event, public_key)
         answer = {"successes": successes, "errors": errors}
         IngestionResponse.model_validate(answer)
         return 207, answer
 
-    def _keep(self, event):
+    def take_scores(self, body, public_key):
+        """The list of scores that clients from 5.0 on post; their models are not those of the
+        client that is pinned, but say the same of a score, and have its time within."""
+        try:
+            scores = json.loads(body)
+        except ValueError:
+            scores = None
+        if not isinstance(scores, list) or not all(isinstance(row, dict) for row in scores):
+            return 400, {"message": "Invalid request data", "error": "no list of scores"}
+        problems = []
+        for score in scores:
+            moment = score.get("timestamp") or datetime.datetime.now(datetime.UTC).isoformat()
+            event = {
+                "id": "of-a-list", "timestamp": moment, "type": "score-create",
+                "body": {key: value for key, value in score.items() if key != "timestamp"},
+            }
+            problem = _event_problem(event)
+            if problem:
+                problems.append({"message": problem})
+            else:
+                self._keep(event, public_key)
+        if not problems:
+            return 202, {"message": "Accepted"}
+        accepted = len(scores) - len(problems)
+        return 207, {"accepted": accepted, "rejected": len(problems), "errors": problems}
+
+    def _keep(self, event, public_key):
         if event["type"] != "score-create":
             return
         complaint = _score_complaint(event)
@@ -232,6 +275,7 @@ class LangfuseServer:
         with self._lock:
             self._rows[(body["id"], body["name"], day)] = event
         self.store.add("scores", json.dumps(event).encode())
+        self.store.add(f"scores of {public_key}", json.dumps(event).encode())
 
 
 def _handler_of(server):
@@ -245,9 +289,44 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     langfuse = None
 
+    def do_GET(self):
+        read = read_answer(self.path)
+        if not read:
+            self._unknown()
+            return
+        status, text, in_halves = read
+        if not self._caller():
+            status, text, in_halves = 401, json.dumps(UNAUTHORISED).encode(), False
+        self.langfuse.answers.append((self.path, status))
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("X-Request-Id", "made by the backend")
+        # Like what Node writes without knowing the length.
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        half = len(text) // 2
+        self._send_chunk(text[:half])
+        if in_halves and not self.langfuse.half_is_read.wait(HALVES_SECONDS_MAX):
+            self.langfuse.complain("nobody read the first half before the second was sent")
+        self._send_chunk(text[half:])
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _send_chunk(self, text):
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(text), text))
+        self.wfile.flush()
+
+    def _unknown(self):
+        self.langfuse.complain(f"a request to {self.path}")
+        self._reply(404, {"message": "Not found"}, {})
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        status, answer, headers = self._answer(body)
+        if self.path not in (TRACES_PATH, INGESTION_PATH, SCORES_PATH):
+            self._unknown()
+            return
+        self._reply(*self._answer(body))
+
+    def _reply(self, status, answer, headers):
         text = json.dumps(answer).encode()
         self.langfuse.answers.append((self.path, status))
         self.send_response(status)
@@ -259,27 +338,30 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def _answer(self, body):
-        if self.path not in (TRACES_PATH, INGESTION_PATH):
-            self.langfuse.complain(f"a request to {self.path}")
-            return 404, {"message": "Not found"}, {}
-        if not self._authorised():
-            return 401, {"error": "UnauthorizedError", "message": "Invalid credentials"}, {}
+        public_key = self._caller()
+        if not public_key:
+            return 401, UNAUTHORISED, {}
         scripted = self.langfuse.scripted(self.path)
         if scripted:
             return scripted[0], {"message": "scripted"}, scripted[1]
-        take = self._spans if self.path == TRACES_PATH else self._events
-        return *take(body), {}
+        take = {
+            TRACES_PATH: self._spans, INGESTION_PATH: self._events, SCORES_PATH: self._scores,
+        }[self.path]
+        return *take(body, public_key), {}
 
-    def _authorised(self):
+    def _caller(self):
+        """The public key, if the secret one belongs to it."""
         scheme, _, pair = self.headers.get("Authorization", "").partition(" ")
         try:
-            return scheme == "Basic" and base64.b64decode(pair, validate=True) == (
-                f"{PUBLIC_KEY}:{SECRET_KEY}".encode()
-            )
-        except binascii.Error:
-            return False
+            public, _, secret = base64.b64decode(pair, validate=True).decode().partition(":")
+        except ValueError:
+            return None
+        if scheme != "Basic" or SECRET_KEYS.get(public) != secret:
+            return None
+        self.langfuse.callers.append((self.command, self.path, public))
+        return public
 
-    def _spans(self, body):
+    def _spans(self, body, public_key):
         kind = self.headers.get("Content-Type", "").lower()
         encoding = self.headers.get("Content-Encoding", "")
         version = self.headers.get("x-langfuse-ingestion-version")
@@ -296,9 +378,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.langfuse.complain(f"content encoding {encoding}")
         if len(body) > SPANS_BYTES_MAX:
             return 413, {"error": "Body exceeds the limit"}
-        return self.langfuse.take_spans(body)
+        return self.langfuse.take_spans(body, public_key)
 
-    def _events(self, body):
+    def _events(self, body, public_key):
         if self.headers.get("Content-Type", "").partition(";")[0] != "application/json":
             return 400, {"message": "Invalid request data", "errors": ["not JSON"]}
         if self.headers.get("Content-Encoding"):
@@ -306,7 +388,14 @@ class _Handler(BaseHTTPRequestHandler):
             return 400, {"message": "Invalid request data", "errors": ["Invalid JSON"]}
         if len(body) > INGESTION_BYTES_MAX:
             return 413, {"message": "Body exceeded the limit"}
-        return self.langfuse.take_events(body)
+        return self.langfuse.take_events(body, public_key)
+
+    def _scores(self, body, public_key):
+        if self.headers.get("Content-Type", "").partition(";")[0] != "application/json":
+            return 400, {"message": "Invalid request data", "error": "not JSON"}
+        if len(body) > SCORES_BYTES_MAX:
+            return 413, {"message": "Body exceeded the limit"}
+        return self.langfuse.take_scores(body, public_key)
 
     def log_message(self, *args):
         pass

@@ -142,7 +142,7 @@ class Forwarder(Subject):
     def __init__(self, name, program, exporters, directory, processors=None, own_api=True,
                  certificate=None, signals=SIGNALS):
         self._scheme = "https" if certificate else "http"
-        self.grpc_port, self.http_port, metrics_port, self.api_port = free_ports(4)
+        self.grpc_port, self.http_port, self.metrics_port, self.api_port = free_ports(4)
         processors = processors or {}
         pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
         pipelines = {signal: pipeline for signal in signals}
@@ -152,7 +152,7 @@ class Forwarder(Subject):
             "processors": processors,
             "exporters": exporters,
             "service": {
-                "telemetry": metrics_reader(metrics_port),
+                "telemetry": metrics_reader(self.metrics_port),
                 "pipelines": pipelines,
             },
         }

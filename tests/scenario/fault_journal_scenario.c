@@ -57,14 +57,17 @@ static void is_well_in_the_end(struct journal_rig *rig, const struct journal_set
     faulty_backend_behave(rig->first, NULL, 0);
     if (rig->harness->pid == 0) {
         journal_rig_start(rig, setup);
+        harness_wait_said(rig->harness, "replay is done");
     }
+    unsigned aside = journal_rig_excuse_quarantined(rig);
     journal_rig_await(rig, JOURNAL_FIRST);
     harness_stop(rig->harness);
     struct oracle_report report = oracle_report(rig->oracle, JOURNAL_FIRST);
     print_message("%u kills: %u requests acknowledged, %u refused, %u unanswered; %u spans sent, "
-                  "%u acknowledged, %u arrived, %u duplicates, %u own\n",
+                  "%u acknowledged, %u arrived, %u duplicates, %u own, %u entries "
+                  "in quarantine\n",
                   kills, rig->acknowledged, rig->refused, rig->unanswered, report.sent,
-                  report.acknowledged, report.arrived, report.duplicates, report.own);
+                  report.acknowledged, report.arrived, report.duplicates, report.own, aside);
     oracle_holds(rig->oracle, JOURNAL_FIRST, kills * DUPLICATES_MAX);
 }
 

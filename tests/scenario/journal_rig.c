@@ -8,6 +8,7 @@
 // Bounds: JOURNAL_RIG_FLIGHTS requests in flight, patience of the harness. One thread.
 #include "tests/scenario/journal_rig.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "proto/otlp_json.h"
 
 #define REQUEST_BYTES_MAX ((size_t)8 << 20)
@@ -311,6 +313,43 @@ void journal_rig_up(struct journal_rig *rig)
     rig->is_down = false;
 }
 
+static void excuse_file(struct journal_rig *rig, const char *path)
+{
+    struct buffer body, plain;
+    const char *why = "";
+    buffer_init(&body, REQUEST_BYTES_MAX);
+    buffer_init(&plain, REQUEST_BYTES_MAX);
+    CHECK(file_read(path, &body) == RESULT_OK && body.len > 2);
+    bool is_packed = body.ptr[0] == 0x1f && body.ptr[1] == 0x8b;
+    if (is_packed) {
+        CHECK(codec_inflate(rig->compressor, CODEC_GZIP, buffer_view(&body), &plain, NULL, NULL,
+                            &why) == RESULT_OK);
+    }
+    oracle_excuse(rig->oracle, buffer_view(is_packed ? &plain : &body));
+    buffer_fini(&body);
+    buffer_fini(&plain);
+}
+
+unsigned journal_rig_excuse_quarantined(struct journal_rig *rig)
+{
+    char path[512];
+    unsigned count = 0;
+    snprintf(path, sizeof(path), "%s/quarantine", rig->directory);
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "%s/quarantine/%.200s", rig->directory, entry->d_name);
+            excuse_file(rig, path);
+            count++;
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return count;
+}
+
 // --- waiting ---
 
 double journal_rig_await_metric(struct journal_rig *rig, const char *name, const char *label,
@@ -323,7 +362,10 @@ double journal_rig_await_metric(struct journal_rig *rig, const char *name, const
         value = harness_metric(rig->harness, name, label);
     }
     if (value < least || value > most) {
-        fail_msg("%s is %g, not within %g and %g", name, value, least, most);
+        fail_msg("%s is %g, not within %g and %g (entries %g, failing %g, not stored %g)", name,
+                 value, least, most, harness_metric(rig->harness, "sidejudge_journal_entries", ""),
+                 harness_metric(rig->harness, "sidejudge_journal_failing", ""),
+                 harness_metric(rig->harness, "sidejudge_journal_unstored_requests_total", ""));
     }
     return value;
 }

@@ -68,6 +68,9 @@ int journal_rig_post(struct journal_rig *rig, unsigned count);
 void journal_rig_down(struct journal_rig *rig);
 void journal_rig_up(struct journal_rig *rig);
 
+// What stands in quarantine/ is kept and not delivered: the oracle expects it no more. How many.
+unsigned journal_rig_excuse_quarantined(struct journal_rig *rig);
+
 // Everything acknowledged is at the backend and nothing is owed any more.
 void journal_rig_await(struct journal_rig *rig, unsigned backend);
 void journal_rig_await_empty(struct journal_rig *rig);

@@ -100,12 +100,12 @@ static const struct mistake mistakes[] = {
     {"receivers:\n\totlp:\n" OUT PATHS, "2:1", {"tab"}, false},
     {"receivers: {otlp: {protocols: {grpc: {endpoint: localhost:4317}, http: {endpoint: "
      "localhost:4317}}}}\n" OUT PATHS,
-     "1:84",
+     "1:83",
      {"the same endpoint", "leave one out"},
      false},
     {"receivers: {otlp: {protocols: {http: {tls: {cert_file: /nowhere.pem, key_file: "
      "/nowhere.key}}}}}\n" OUT PATHS,
-     "1:57",
+     "1:56",
      {"cert_file: /nowhere.pem: No such file or directory", "cannot listen"},
      true},
     {IN "processors: {tail_sampling: }\n" OUT PATHS, "2:14", {"not part of this build"}, false},

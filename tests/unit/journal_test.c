@@ -452,8 +452,8 @@ static void entry_that_kills_even_then_is_set_aside(void **state)
         struct journal_store *store = NULL;
         bool unclean = false;
         char why[256];
-        assert_int_equal(
-            journal_store_open(&rig->config.store, &store, &unclean, why, sizeof(why)), RESULT_OK);
+        assert_int_equal(journal_store_open(&rig->config.store, &store, &unclean, why, sizeof(why)),
+                         RESULT_OK);
         assert_int_equal(journal_store_begin(store), RESULT_OK);
         assert_int_equal(journal_store_suspect(store, 1, true), RESULT_OK);
         assert_int_equal(journal_store_commit(store), RESULT_OK);
@@ -484,9 +484,12 @@ static void full_journal_refuses_and_takes_again_when_it_has_room(void **state)
     assert_int_equal(journal_reserve(rig->journal, 8 << 20), RESULT_SHED);
     assert_int_equal(journal_reserve(rig->journal, 1000), RESULT_OK);
     journal_unreserve(rig->journal, 1000);
-    assert_int_equal(journal_reserve(rig->journal, 3 << 20), RESULT_OK);
-    assert_int_equal(journal_reserve(rig->journal, 3 << 20), RESULT_SHED);
-    journal_unreserve(rig->journal, 3 << 20);
+    // An entry needs its size twice, and a mebibyte is kept for erasing.
+    assert_int_equal(journal_reserve(rig->journal, 1 << 20), RESULT_OK);
+    assert_int_equal(journal_reserve(rig->journal, 1 << 20), RESULT_SHED);
+    journal_unreserve(rig->journal, 1 << 20);
+    assert_int_equal(journal_reserve(rig->journal, 1 << 20), RESULT_OK);
+    journal_unreserve(rig->journal, 1 << 20);
 }
 
 static void wait_is_answered_once_everything_before_it_is_durable(void **state)
@@ -495,7 +498,7 @@ static void wait_is_answered_once_everything_before_it_is_durable(void **state)
     struct mailbox *replies = aligned_alloc(64, (sizeof(*replies) + 63) / 64 * 64);
     assert_non_null(replies);
     mailbox_init(replies, 4, NULL, NULL);
-    struct mailbox_node reply;
+    static struct mailbox_node reply;
     struct commit_wait wait = {.result = RESULT_FAIL, .reply_to = replies, .reply = &reply};
     struct batch *batch = admit(rig, 1, 1, 0, false);
     journal_await(rig->journal, &wait);
@@ -506,7 +509,9 @@ static void wait_is_answered_once_everything_before_it_is_durable(void **state)
     assert_ptr_equal(got, &reply);
     assert_int_equal(wait.result, RESULT_OK);
     batch_release(&batch);
+    journal_close(&rig->journal);  // who answers has the mailbox in hand a moment longer
     free(replies);
+    rig_open(rig);
 }
 
 static void unconfigured_exporter_is_not_owed_any_more(void **state)

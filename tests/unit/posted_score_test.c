@@ -127,6 +127,19 @@ static void a_batch_is_searched_for_scores(void **state)
     assert_int_equal(read_as(POSTED_BATCH, "{\"batch\":{\"type\":\"score-create\"}}"), 0);
 }
 
+static void a_list_is_read_like_its_scores(void **state)
+{
+    (void)state;
+    static const char list[] = "[{" TRACE ",\"value\":1},7,null,[{" TRACE ",\"value\":0}],"
+                               "{\"sessionId\":\"s\",\"value\":0},{" TRACE ",\"value\":0}]";
+    assert_int_equal(read_as(POSTED_SCORE, list), 2);
+    assert_int_equal(bad, 1);
+    assert_int_equal(good, 1);
+    assert_int_equal(read_as(POSTED_BATCH, list), 0);
+    assert_int_equal(read_as(POSTED_SCORE, "{\"batch\":[{" TRACE ",\"value\":0}]}"), 0);
+    assert_int_equal(read_as(POSTED_BATCH, "{" TRACE ",\"value\":0}"), 0);
+}
+
 static void an_observation_is_named(void **state)
 {
     (void)state;
@@ -168,6 +181,7 @@ int main(void)
         cmocka_unit_test(bad_values_are_told_from_good_ones),
         cmocka_unit_test(what_speaks_of_no_trace_is_passed_over),
         cmocka_unit_test(a_batch_is_searched_for_scores),
+        cmocka_unit_test(a_list_is_read_like_its_scores),
         cmocka_unit_test(an_observation_is_named),
         cmocka_unit_test(no_more_than_the_bound_is_read),
     };
