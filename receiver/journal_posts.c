@@ -193,7 +193,6 @@ bool journal_barrier(struct journal *journal, uint64_t deadline_ns)
     mailbox_init(&barrier->replies, 1, NULL, NULL);
     barrier->wait.reply_to = &barrier->replies;
     barrier->wait.reply = &barrier->reply;
-    // Who answers is not done with it when the answer is here.
     barrier->next = atomic_exchange(&journal->barriers, barrier);
     journal_await(journal, &barrier->wait);
     while (mailbox_take(&barrier->replies) == NULL) {

@@ -61,10 +61,9 @@ enum result pipeline_reserve(struct pipeline *pipeline, uint32_t wanted, uint32_
             continue;
         }
         bool spills = spilled != NULL && slot->storage >= 0;
-        if (spills && (exporter == NULL ||
-                       journal_is_behind(pipeline->journal, (unsigned)slot->storage) ||
-                       slot->ops->reserve(exporter, pipeline->signal, 0, bytes, own) !=
-                           RESULT_OK)) {
+        if (spills &&
+            (exporter == NULL || journal_is_behind(pipeline->journal, (unsigned)slot->storage) ||
+             slot->ops->reserve(exporter, pipeline->signal, 0, bytes, own) != RESULT_OK)) {
             *spilled |= 1U << i;
             continue;
         }

@@ -39,12 +39,12 @@ struct pipeline {
     size_t chain_count;
     struct exporter_slot *exporters[PIPELINE_EXPORTERS_MAX];  // shared between pipelines
     size_t exporter_count;
-    uint32_t native;  // bit set: those that take scores themselves
-    const char *why;  // why there is no exporter, where there is none; borrowed
+    uint32_t native;      // bit set: those that take scores themselves
+    const char *why;      // why there is no exporter, where there is none; borrowed
     atomic_size_t alive;  // parcels of it: while there are any, it must stay
     struct shard *const *shards;
     size_t shard_count;
-    struct journal *journal;         // NULL: nothing is stored
+    struct journal *journal;        // NULL: nothing is stored
     struct journal_group **groups;  // by shard: what its turn has posted; with a journal
 };
 

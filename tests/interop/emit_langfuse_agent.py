@@ -65,7 +65,9 @@ def main(results, spans, big, missing, folded):
         "project": _attempt(lambda: client.api.projects.get().data[0].name),
     }
     for name, prompt in (("big", big), ("missing", missing), ("folded", folded)):
-        told[name] = _attempt(lambda prompt=prompt: client.get_prompt(prompt).prompt)
+        told[name] = _attempt(
+            lambda prompt=prompt: client.get_prompt(prompt, max_retries=0).prompt
+        )
     told["calm"] = _conversation(client, 1)
     told["bad"] = _conversation(client, 0)
     client.flush()

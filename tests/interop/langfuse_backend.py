@@ -82,11 +82,12 @@ def graded_span(received):
     return graded[0], names
 
 
-def _score_reason(event, name, span):
-    """Whether one score says what its span says."""
+def _score_reason(event, name, span, ending):
+    """Whether one score says what its span says, under the name with its ending."""
     body = event["body"]
     wanted = {
-        "traceId": span["trace_id"], "observationId": span["span_id"], "name": name,
+        "traceId": span["trace_id"], "observationId": span["span_id"],
+        "name": name + ending,
         "environment": span["resource"].get(ENVIRONMENT, [None, None])[1],
     }
     for key, value in wanted.items():
@@ -122,17 +123,18 @@ def _scores_case(server, request):
     return scores_reason(server, *_target(server, request))
 
 
-def scores_reason(server, span, names):
-    """Whether each score of the span comes, and says what the span says."""
+def scores_reason(server, span, names, ending=""):
+    """Whether each score of the span comes, and says what the span says. The ending is "_targeted"
+    for scores of what was picked for what it showed."""
     server.store.wait(lambda: len(_scores_of(server, span)) >= len(names), ARRIVE_SECONDS_MAX)
     scores = _scores_of(server, span)
-    if sorted(scores) != sorted(names):
+    if sorted(scores) != sorted(name + ending for name in names):
         return f"scores are {sorted(scores)}, the span has {sorted(names)}"
-    for name, event in scores.items():
-        reason = _score_reason(event, name, span)
+    for name in names:
+        reason = _score_reason(scores[name + ending], name, span, ending)
         if reason:
             return f"{name}: {reason}"
-    comment = scores["answer_relevance"]["body"].get("comment")
+    comment = scores["answer_relevance" + ending]["body"].get("comment")
     return None if comment == "Nothing is wrong here." else f"comment is {comment!r}"
 
 

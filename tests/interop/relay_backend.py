@@ -65,8 +65,7 @@ class Relaying:
         return reason
 
     def emit(self):
-        """Runs the agent. Its client is to find nothing wrong with any answer about its spans and
-        scores."""
+        """Runs the agent. Its client may complain of prompts, and of nothing else."""
         here = pathlib.Path(__file__).resolve().parent
         results, spans = (
             pathlib.Path(self._paths.directory) / f"{self._name}.{ending}"
@@ -75,6 +74,7 @@ class Relaying:
         environment = {
             "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1",
             "LANGFUSE_BASE_URL": f"http://localhost:{self.subject.http_port}",
+            "LANGFUSE_FLUSH_INTERVAL": "0.2",
             "LANGFUSE_PUBLIC_KEY": AGENT_PUBLIC_KEY, "LANGFUSE_SECRET_KEY": AGENT_SECRET_KEY,
         }
         if self._packages:
@@ -86,6 +86,9 @@ class Relaying:
         )
         if done.returncode != 0:
             return f"exit status {done.returncode}: {done.stderr[-600:]}"
+        odd = [row for row in done.stderr.splitlines() if row and "prompt" not in row.lower()]
+        if odd:
+            return f"the client complains: {odd[:3]}"
         self.told = json.loads(results.read_text())
         self.expected = proto_spans([spans.read_bytes()])
         return None
@@ -240,7 +243,7 @@ def _picked_case(paths, relaying):
     other = _explained(paths, relaying, calm)
     if "feedback" in other or "not_sampled" not in other:
         return f"explain says of the other one: {other}"
-    return scores_reason(relaying.server, span, names)
+    return scores_reason(relaying.server, span, names, "_targeted")
 
 
 def _client_cases(report, paths, judge, name, path, packages=None):

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -338,6 +339,48 @@ static void a_body_beyond_the_limit_is_refused_with_413(void **state)
     buffer_fini(&body);
 }
 
+static const char *two_receivers(struct harness *harness, const struct backend *backend,
+                                 uint16_t port, const char *names)
+{
+    char yaml[1024];
+    snprintf(yaml, sizeof(yaml),
+             "receivers:\n"
+             "  otlp: {protocols: {http: {endpoint: \"127.0.0.1:0\"}}}\n"
+             "  otlp/two: {protocols: {http: {endpoint: \"127.0.0.1:%u\"}}}\n"
+             "exporters: {otlp_http: {endpoint: \"%s\"}}\n"
+             "service: {pipelines: {traces: {receivers: [%s], exporters: [otlp_http]}}}\n",
+             port, backend_url(backend), names);
+    return harness_file(harness, "config.yaml", yaml);
+}
+
+// It has seconds to finish its requests, but the end of the process does not wait for them.
+static void a_receiver_that_was_removed_does_not_hold_up_the_end(void **state)
+{
+    static const char half[] = "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                               "application/x-protobuf\r\nContent-Length: 1000\r\n\r\nhalf";
+    struct harness *harness = *state;
+    struct backend *backend = harness_backend(harness);
+    uint16_t port = harness_free_port();
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const char *path = two_receivers(harness, backend, port, "otlp, otlp/two");
+    harness_start(harness, (const char *const[]){"--config", path, NULL});
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, half, sizeof(half) - 1, 0), sizeof(half) - 1);
+    harness_turn(harness, 200);
+    (void)two_receivers(harness, backend, port, "otlp");
+    harness_signal(harness, SIGHUP);
+    harness_wait_said(harness, "the new configuration is in force");
+    uint64_t from_ns = clock_mono_ns();
+    harness_stop(harness);
+    uint64_t took_ns = clock_mono_ns() - from_ns;
+    print_message("[   INFO   ] half a request at a removed receiver: %u ms to the exit\n",
+                  (unsigned)(took_ns / NS_PER_MS));
+    assert_true(took_ns < 4 * NS_PER_S);  // it would be 5 s
+    close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 
 int main(void)
@@ -353,6 +396,7 @@ int main(void)
         TEST(doctor_is_content_with_a_sound_running_process),
         TEST(a_slow_20_mib_json_does_not_keep_small_requests_waiting),
         TEST(a_body_beyond_the_limit_is_refused_with_413),
+        TEST(a_receiver_that_was_removed_does_not_hold_up_the_end),
     };
     return cmocka_run_group_tests_name("operation", tests, NULL, NULL);
 }

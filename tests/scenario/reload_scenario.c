@@ -6,7 +6,6 @@
 //
 // Bounds: those of the harness.
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -16,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -590,37 +588,6 @@ static void receiver_moves_to_another_port_and_changes_on_its_own(void **state)
     harness_stop(harness);
 }
 
-// It has seconds to finish its requests, but the end of the process does not wait for them.
-static void removed_receiver_does_not_hold_up_the_end(void **state)
-{
-    static const char half[] = "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: "
-                               "application/x-protobuf\r\nContent-Length: 1000\r\n\r\nhalf";
-    struct harness *harness = *state;
-    struct backend *backend = harness_backend(harness);
-    struct wanted wanted = {backend_url(backend), "", harness_free_port()};
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(wanted.port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct rig rig;
-    rig_start(&rig, harness, &wanted);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(send(fd, half, sizeof(half) - 1, 0), sizeof(half) - 1);
-    send_spans(&rig, 5);
-    wanted.port = harness_free_port();
-    config_write(&rig, &wanted);
-    harness_signal(harness, SIGHUP);
-    harness_wait_said(harness, "the new configuration is in force");
-    uint64_t from_ns = clock_mono_ns();
-    harness_stop(harness);
-    uint64_t took_ns = clock_mono_ns() - from_ns;
-    print_message("[   INFO   ] half a request at a removed receiver: %u ms to the exit\n",
-                  (unsigned)(took_ns / NS_PER_MS));
-    assert_true(took_ns < 4 * NS_PER_S);  // it would be 5 s
-    nothing_lost_nothing_twice(&rig, backend, backend);
-    close(fd);
-}
-
 static void reload_while_the_backend_is_down_loses_nothing(void **state)
 {
     struct harness *harness = *state;
@@ -813,7 +780,6 @@ int main(void)
         TEST(port_that_is_taken_keeps_the_old_one),
         TEST(config_map_swap_is_noticed),
         TEST(receiver_moves_to_another_port_and_changes_on_its_own),
-        TEST(removed_receiver_does_not_hold_up_the_end),
         TEST(reload_while_the_backend_is_down_loses_nothing),
         TEST(drain_hurries_and_goes_on_accepting),
         TEST(pipelines_are_shown_to_people_and_machines),
