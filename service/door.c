@@ -541,6 +541,8 @@ static bool admission_make(const struct plan *plans, size_t count,
         const struct plan *plan = &plans[i];
         const struct pipeline *pipeline = plan->pipeline;
         admission->open = admission->open || plan->general || plan->stage >= 0;
+        bool is_whole = !plan->general && plan_waits_whole(plan);
+        admission->held += is_whole ? plan_items(plan) : (uint32_t)plan->take_count;
         admission->spilled |= pipeline_outlets(pipeline, plan->spilled);
         for (size_t k = 0; k < pipeline->exporter_count; k++) {
             int outlet = pipeline->exporters[k]->storage;

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "processor/shard.h"
 #include "proto/component.h"
-#include "receiver/journal.h"
+#include "receiver/journal/journal.h"
 #include "service/settings.h"
 
 #define PIPELINE_MAGIC MAGIC('P', 'I', 'P', 'E')

@@ -236,8 +236,9 @@ static void evaluate_again(const struct sorting *sorting, uint32_t set, uint32_t
         held->recorded = true;
         held->spilled = spilled;
         held->charge_bytes = sorting->held_bytes;
-        count_items((struct journal_replay *)(uintptr_t)sorting->call, sorting->pipeline, set,
-                    held->item_count);
+        struct journal_replay *call = (struct journal_replay *)(uintptr_t)sorting->call;
+        count_items(call, sorting->pipeline, set, held->item_count);
+        call->held += held->item_count;
         pipeline_advance(held, -1, tickets);
     }
     shard_tickets_release(tickets, sorting->pipeline->shard_count);

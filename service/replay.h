@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hands a journalled entry on again (receiver/journal.h, journal_ports.replay): what had left goes
-// to the exporters that have not got it, with exactly the edits that were recorded; what had not is
-// taken by the processors once more, if its decision is open. On the journal's thread.
+// Hands a journalled entry on again (receiver/journal/journal.h, journal_ports.replay): what had
+// left goes to the exporters that have not got it, with exactly the edits that were recorded; what
+// had not is taken by the processors once more, if its decision is open. On the journal's thread.
 #pragma once
 
 #include "service/door.h"

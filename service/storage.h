@@ -3,7 +3,7 @@
 // configuration of the one journal. Start and reload only; main thread.
 #pragma once
 
-#include "receiver/journal.h"
+#include "receiver/journal/journal.h"
 #include "service/settings.h"
 
 struct storage_settings {

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/random.h"
-#include "receiver/journal_store.h"
+#include "receiver/journal/journal_store.h"
 
 enum {
     ROUNDS = 7,

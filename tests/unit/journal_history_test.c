@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the store says of one entry, read back.
-#include "receiver/journal_history.h"
+#include "receiver/journal/journal_history.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of entries that have something in memory.
-#include "receiver/journal_items.h"
+#include "receiver/journal/journal_items.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 // store.
 #pragma once
 
-#include "receiver/journal_store.h"
+#include "receiver/journal/journal_store.h"
 
 struct journal_stage {
     char folder[64];

@@ -2,7 +2,7 @@
 //
 // The journal's store on a sound disk: what comes back, in which order, for how long, and how much
 // of the disk it takes. What happens on an unsound one is in journal_store_damage_test.c.
-#include "receiver/journal_store.h"
+#include "receiver/journal/journal_store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

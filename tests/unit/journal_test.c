@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The journal on a real store, with a service that plays along: crashes are copies of the folder.
-#include "receiver/journal.h"
+#include "receiver/journal/journal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -20,7 +20,7 @@
 #include "proto/decision_debt.h"
 #include "proto/parcel.h"
 #include "proto/sink.h"
-#include "receiver/journal_history.h"
+#include "receiver/journal/journal_history.h"
 
 #define JOURNAL_COMMIT_NS (UINT64_C(5) * 1000000)
 
@@ -49,6 +49,7 @@ struct journal_replay {
     // Set by the port: outlets that got what they are owed, and how many items each.
     uint64_t served;
     uint32_t items[JOURNAL_EXPORTERS_MAX];
+    uint32_t held;  // items that shards have taken
 };
 
 struct journal_ports {  // on the journal's thread
@@ -102,6 +103,7 @@ struct journal_admission {
     uint32_t items[JOURNAL_EXPORTERS_MAX];  // by outlet: what is on its way to it in memory
     uint64_t spilled;                       // outlets that get it from the journal
     bool open;                              // shards will look at it
+    uint32_t held;                          // items that shards take: their releases will come
 };
 // Under a reservation. Sets batch->entry and batch->debt (one count is the caller's, who pays it
 // after the commit). Takes a view of the batch for as long as it writes.

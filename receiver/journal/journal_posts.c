@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "receiver/journal_state.h"
+#include "receiver/journal/journal_state.h"
 
 static size_t room_for(size_t bytes)
 {
@@ -64,6 +64,7 @@ void journal_admit(struct journal *journal, struct batch *batch,
     message->wall_ns = admission->wall_ns;
     message->spilled = admission->spilled;
     message->open = admission->open;
+    message->held = admission->held;
     message->reserved = room_for(batch->packed.len > 0 ? batch->packed.len : batch->body.len);
     for (unsigned i = 0; i < journal->outlet_count; i++) {
         message->items[i] = admission->items[i];

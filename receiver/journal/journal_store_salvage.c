@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 #define GROUP_BYTES (1U << 20)
 #define CHECKPOINT_FRAMES 512

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 enum {
     LOOK_ROWS = 64,      // entries that are not too old before the look ends

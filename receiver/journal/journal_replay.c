@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "receiver/journal_state.h"
+#include "receiver/journal/journal_state.h"
 
 #define REPLAY_TURN 32
 #define REPLAY_BYTES ((size_t)4 << 20)
@@ -89,6 +89,7 @@ static enum result hand_on(struct journal *journal, const struct journal_entry *
             item->left[i] = (replay.served >> i & 1) != 0 ? replay.items[i] : item->left[i];
         }
         item->loaded |= replay.served;
+        item->held += replay.held;
         metric_add(journal->metrics.replayed, 1);
     }
     for (unsigned i = 0; i < journal->outlet_count && result == RESULT_OK; i++) {
@@ -191,8 +192,9 @@ static bool refill(struct journal *journal, unsigned outlet, uint64_t now_ns, ui
             return false;
         }
         const struct journal_item *item = journal_items_find_entry(journal->items, entry.id);
-        if (item != NULL && ((item->loaded & bit) != 0 || item->open)) {
-            journal->cursors[outlet] = entry.id;  // on its way, or not decided yet
+        bool is_held = item != NULL && item->open && item->held > 0;
+        if (item != NULL && ((item->loaded & bit) != 0 || is_held)) {
+            journal->cursors[outlet] = entry.id;  // on its way, or some of it is held
             continue;
         }
         uint64_t wanted = bit;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "receiver/journal_store.h"
+#include "receiver/journal/journal_store.h"
 
 #define HISTORY_BARE 63  // the bit of progress records that name items which left without edits
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the files of the journal's store share: the database with its files' sizes, and the forms of
-// its rows. Of receiver/journal_store*.c only, like SQLite's header. One thread at a time.
+// its rows. Of receiver/journal/journal_store*.c only, like SQLite's header. One thread at a time.
 // Functions that return int give SQLite's (extended) result code.
 #pragma once
 
 #include <sqlite3.h>
 
-#include "receiver/journal_store.h"
+#include "receiver/journal/journal_store.h"
 
 #define JOURNAL_CHUNK_BYTES ((uint64_t)256 << 10)
 #define JOURNAL_ROUTE_BYTES_MAX 1024
@@ -17,7 +17,7 @@
 
 enum journal_statement {
 #define JOURNAL_STATEMENT(name, text) JOURNAL_##name,
-#include "receiver/journal_statements.def"
+#include "receiver/journal/journal_statements.def"
 #undef JOURNAL_STATEMENT
     JOURNAL_STATEMENT_COUNT
 };

@@ -6,14 +6,14 @@
 // could not keep the CRC of a row right. Whatever fails takes the group back. Bounds: as the header
 // says; the list of the dead holds JOURNAL_DEAD_MAX, more are found in the file again. The thread
 // of the store.
-#include "receiver/journal_store.h"
+#include "receiver/journal/journal_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 #define EDITS_BYTES_MAX ((size_t)16 << 20)
 #define PROGRESS_BYTES_MAX ((size_t)1 << 20)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 #define STORE_MAGIC MAGIC('J', 'S', 'T', 'O')
 #define STORE_NAME "journal.db"

@@ -5,7 +5,7 @@
 // would stand still for a moment just when much is under way.
 //
 // Bounds: none of its own (the queues'). Journal's thread.
-#include "receiver/journal_items.h"
+#include "receiver/journal/journal_items.h"
 
 #include <stdlib.h>
 

@@ -17,6 +17,7 @@ struct journal_item {
     uint64_t booked;  // outlets that the store knew it to be owed to
     uint64_t group;   // in which it was put
     bool open;        // a decision is, that it gave evidence to
+    uint32_t held;    // items that shards hold: what becomes of them is not recorded yet
     bool stored;
     uint32_t left[];  // by outlet: items on their way in memory
 };

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 #include "base/check.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 #define GATHER_BYTES ((size_t)120 << 10)  // SQLite takes lengths modulo 128 KiB
 #define ROW_BYTES_MAX (20 << 20)          // the largest value: edits
@@ -330,7 +330,7 @@ static const struct {
     const char *name, *text;
 } tables[] = {
 #define JOURNAL_TABLE(name, text) {#name, text},
-#include "receiver/journal_tables.def"
+#include "receiver/journal/journal_tables.def"
 #undef JOURNAL_TABLE
 };
 
@@ -392,7 +392,7 @@ static int prepare_all(struct journal_file *file)
 {
     static const char *const texts[] = {
 #define JOURNAL_STATEMENT(name, text) text,
-#include "receiver/journal_statements.def"
+#include "receiver/journal/journal_statements.def"
 #undef JOURNAL_STATEMENT
     };
     int code = SQLITE_OK;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 #define QUARANTINE_FILES_MAX 64
 #define PATH_BYTES_MAX 4096

@@ -6,7 +6,7 @@
 // entry, although most have no past at all.
 //
 // Bounds: the store's 1 MiB per record, HISTORY_BYTES_MAX in all. Journal's thread.
-#include "receiver/journal_history.h"
+#include "receiver/journal/journal_history.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 // for the disk. Bounds: the store's size_max; messages are bounded by who makes them (requests
 // admitted, parcels, groups per turn); REPLAY_TURN entries handed on per turn. Own thread
 // "sj-journal"; the functions at the end of journal.h run on any.
-#include "receiver/journal.h"
+#include "receiver/journal/journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 #include "base/check.h"
 #include "proto/parcel_record.h"
-#include "receiver/journal_state.h"
+#include "receiver/journal/journal_state.h"
 
 #define RECORD_BYTES_MAX ((size_t)1 << 20)
 #define BODY_BYTES_MAX ((size_t)64 << 20)
@@ -26,68 +26,6 @@
 #define PROBE_NS NS_PER_S
 #define DECISION_KEPT_NS (UINT64_C(3600) * NS_PER_S)
 #define QUIET_NS (60 * NS_PER_S)
-
-// --- metrics --------------------------------------------------------------------------------
-
-#define PLAIN(field, metric_name, metric_type, text)                                               \
-    {                                                                                              \
-        static const struct metric_family family = {                                               \
-            .name = "sidejudge_journal_" metric_name, .type = metric_type, .help = text};          \
-        journal->metrics.field = metric_plain(&family);                                            \
-    }
-
-static void metrics_init(struct journal *journal, const char *const *names)
-{
-    static const struct metric_family backlog = {
-        .name = "sidejudge_journal_backlog_entries",
-        .type = METRIC_GAUGE,
-        .help = "Entries owed to an exporter that are on disk only.",
-        .labels = {"exporter"}};
-    PLAIN(entries, "entries", METRIC_GAUGE, "Entries in the journal.")
-    PLAIN(bytes, "bytes", METRIC_GAUGE, "Bytes of the bodies in the journal.")
-    PLAIN(file_bytes, "file_bytes", METRIC_GAUGE, "Bytes of the database and its WAL.")
-    PLAIN(size_limit, "size_limit_bytes", METRIC_GAUGE, "max_size of both together; 0: none.")
-    PLAIN(commits, "commits_total", METRIC_GAUGE, "Group commits.")
-    PLAIN(failures, "failures_total", METRIC_GAUGE, "Calls that the disk or the store failed.")
-    PLAIN(unstored, "unstored_requests_total", METRIC_COUNTER,
-          "Requests and own products that were not stored, because the disk failed or is full.")
-    PLAIN(replayed, "replayed_entries_total", METRIC_COUNTER,
-          "Entries handed on again: after a restart, or to an exporter that had no room.")
-    PLAIN(quarantined, "quarantined_entries_total", METRIC_COUNTER,
-          "Entries set aside because the process kept dying while it worked on them.")
-    PLAIN(corrupt, "corrupt_records_total", METRIC_GAUGE, "Records that could not be read back.")
-    PLAIN(expired, "expired_items_total", METRIC_GAUGE, "Items erased at max_age, undelivered.")
-    PLAIN(dropped, "dropped_items_total", METRIC_GAUGE,
-          "Items erased at max_size by the policy drop_oldest, undelivered.")
-    PLAIN(failing, "failing", METRIC_GAUGE, "1 while the disk fails and requests are not stored.")
-    for (unsigned i = 0; i < journal->outlet_count; i++) {
-        journal->metrics.backlog[i] = metric_series(&backlog, &names[i]);
-    }
-    metric_set(journal->metrics.size_limit, (double)journal->config.store.size_max);
-}
-
-static void counts_publish(struct journal *journal)
-{
-    const struct journal_counts *counts = journal_store_counts(journal->store);
-    atomic_store_explicit(&journal->file_bytes, counts->file_bytes, memory_order_relaxed);
-    if (journal->config.policy == JOURNAL_REJECT) {
-        atomic_store(&journal->room_bytes, journal_store_room(journal->store));
-    }
-    atomic_fetch_sub(&journal->pending_bytes, journal->admitted_bytes);
-    journal->admitted_bytes = 0;
-    metric_set(journal->metrics.entries, (double)counts->entries);
-    metric_set(journal->metrics.bytes, (double)counts->bytes);
-    metric_set(journal->metrics.file_bytes, (double)counts->file_bytes);
-    metric_set(journal->metrics.commits, (double)counts->commits);
-    metric_set(journal->metrics.failures, (double)counts->failures);
-    metric_set(journal->metrics.corrupt, (double)counts->corrupt_records);
-    metric_set(journal->metrics.expired, (double)counts->expired_items);
-    metric_set(journal->metrics.dropped, (double)counts->dropped_items);
-    metric_set(journal->metrics.failing, journal_is_failing(journal) ? 1 : 0);
-    for (unsigned i = 0; i < journal->outlet_count; i++) {
-        metric_set(journal->metrics.backlog[i], (double)atomic_load(&journal->backlog[i]));
-    }
-}
 
 // --- writing --------------------------------------------------------------------------------
 
@@ -231,6 +169,7 @@ static void on_admit(struct journal *journal, struct admit_message *message)
     item->loaded = message->loaded;
     item->booked = item->owed;
     item->open = message->open;
+    item->held = message->held;
     item->group = journal->group;
     memcpy(item->left, message->items, journal->outlet_count * sizeof(item->left[0]));
     put_entry(journal, item, &entry);
@@ -312,6 +251,9 @@ static void record_release(struct journal *journal, const struct parcel *leaving
     const struct parcel *parcel = leaving->before != NULL ? leaving->before : leaving;
     struct journal_item *item = journal_items_find(journal->items, parcel->batch->entry);
     struct releasing releasing = {.journal = journal, .parcel = parcel};
+    if (item != NULL) {
+        item->held -= leaving->item_count < item->held ? leaving->item_count : item->held;
+    }
     if (item == NULL || !writes(journal, item) || parcel->batch->origin != NULL) {
         return;
     }
@@ -507,7 +449,7 @@ void journal_commit(struct journal *journal, uint64_t now_ns)
     journal->lost_spilled = false;
     answer_waits(journal, refuse ? RESULT_SHED : RESULT_OK);
     push_released(journal);
-    counts_publish(journal);
+    journal_counts_publish(journal);
 }
 
 void journal_group_begin(struct journal *journal)
@@ -590,7 +532,7 @@ static void idle_tend(struct journal *journal, uint64_t now_ns)
     if (!journal->in_group && now_ns - journal->last_commit_ns >= NS_PER_S) {
         journal->last_commit_ns = now_ns;
         journal_store_tend(journal->store, clock_wall_ns());
-        counts_publish(journal);
+        journal_counts_publish(journal);
     }
 }
 
@@ -606,17 +548,19 @@ static bool journal_turn(void *arg, uint64_t now_ns)
         on_message(journal, node);
         taken++;
     }
-    uint64_t next_ns = journal_replay_turn(journal, now_ns);
     uint64_t due_ns = journal->last_commit_ns + JOURNAL_COMMIT_NS;
     bool waits = journal->in_group || journal->waits != NULL || journal->released != NULL;
     if (waits && now_ns >= due_ns) {
         journal_commit(journal, now_ns);
         relieve(journal);
         journal_store_tend(journal->store, clock_wall_ns());
-        waits = journal->in_group;
         due_ns = now_ns + JOURNAL_COMMIT_NS;
+        waits = false;
     }
     idle_tend(journal, now_ns);
+    // Between groups only: nothing goes by a record that is not durable.
+    uint64_t next_ns = journal->in_group ? UINT64_MAX : journal_replay_turn(journal, now_ns);
+    waits = waits || journal->in_group;
     next_ns = waits && due_ns < next_ns ? due_ns : next_ns;
     if (journal_is_failing(journal) && journal->probe_at_ns < next_ns) {
         next_ns = journal->probe_at_ns;
@@ -705,8 +649,8 @@ enum result journal_open(const struct journal_config *config, const char *const 
     buffer_init(&journal->body, BODY_BYTES_MAX);
     buffer_init(&journal->plain, BODY_BYTES_MAX);
     journal->replay_last = journal_store_last_id(journal->store);
-    metrics_init(journal, names);
-    counts_publish(journal);
+    journal_metrics_init(journal, names);
+    journal_counts_publish(journal);
     const struct journal_counts *counts = journal_store_counts(journal->store);
     if (counts->entries > 0 || unclean) {
         log_line(LOG_INFO, "receiver/journal", "journal opened",

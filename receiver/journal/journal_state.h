@@ -9,8 +9,8 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "base/thread.h"
-#include "receiver/journal.h"
-#include "receiver/journal_items.h"
+#include "receiver/journal/journal.h"
+#include "receiver/journal/journal_items.h"
 
 #define JOURNAL_MAGIC MAGIC('J', 'R', 'N', 'L')
 #define ENTRY_OVERHEAD 32768  // pages that an entry takes beyond its bytes, at most
@@ -31,6 +31,7 @@ struct admit_message {
     char route[64];
     uint64_t wall_ns, loaded, spilled;
     bool open;
+    uint32_t held;
     size_t reserved;
     uint32_t items[];  // by outlet
 };
@@ -113,6 +114,9 @@ static inline bool journal_is_failing(const struct journal *journal)
     return atomic_load_explicit(&journal->failing, memory_order_relaxed);
 }
 
+// journal_metrics.c
+void journal_metrics_init(struct journal *journal, const char *const *names);
+void journal_counts_publish(struct journal *journal);
 // journal.c
 uint64_t journal_outlets_of(const struct journal *journal, uint64_t bits);
 // Writes go into the open group; this opens one when there is none.

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "receiver/journal_store_parts.h"
+#include "receiver/journal/journal_store_parts.h"
 
 enum { HEAD_VERSION = 1, HEAD_FIXED_BYTES = 36, HEAD_CRC_BYTES = 4 };
 
