@@ -202,11 +202,6 @@ const struct exporter_ops debug_exporter = {
              .config_size = sizeof(struct debug_config),
              .validate = debug_validate},
     .start = debug_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = debug_score_send,
 };

@@ -315,11 +315,6 @@ const struct exporter_ops file_exporter = {
              .config_size = sizeof(struct file_config),
              .validate = file_validate},
     .start = file_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send_switched,
 };

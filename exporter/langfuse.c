@@ -32,11 +32,6 @@ const struct exporter_ops langfuse_exporter = {
              .validate = langfuse_account_validate,
              .relay = langfuse_account_relay},
     .start = langfuse_account_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send_switched,
 };

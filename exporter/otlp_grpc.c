@@ -702,10 +702,5 @@ const struct exporter_ops otlp_grpc_exporter = {
              .config_size = sizeof(struct otlp_grpc_config),
              .validate = otlp_grpc_validate},
     .start = otlp_grpc_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
 };

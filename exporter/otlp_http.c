@@ -91,10 +91,5 @@ const struct exporter_ops otlp_http_exporter = {
              .config_size = sizeof(struct otlp_http_config),
              .validate = otlp_http_validate},
     .start = otlp_http_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
 };

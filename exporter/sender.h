@@ -108,3 +108,6 @@ void sender_push(struct exporter *exporter, struct parcel_link *link);
 void sender_drain(struct exporter *exporter, uint64_t deadline_ns);
 void sender_status(const struct exporter *exporter, struct exporter_status *status);
 void sender_free(struct exporter **exporter);
+#define SENDER_OPS                                                                                 \
+    .reserve = sender_reserve, .release = sender_release, .push = sender_push,                     \
+    .drain = sender_drain, .status = sender_status, .free = sender_free

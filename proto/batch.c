@@ -279,6 +279,26 @@ struct batch *batch_make_detached(struct batch *origin, struct bytes body)
     return batch;
 }
 
+bool batch_origin_at(const struct batch *batch, uint32_t item_at, uint32_t *origin_at)
+{
+    *origin_at = item_at;
+    if (batch->origin == NULL) {
+        return true;
+    }
+    uint32_t low = 0, high = batch->move_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (batch->moves[2 * middle] < item_at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool found = low < batch->move_count && batch->moves[2 * low] == item_at;
+    *origin_at = found ? batch->moves[2 * low + 1] : 0;
+    return found;
+}
+
 void batch_hold(struct batch *batch)
 {
     CHECK(batch->magic == BATCH_MAGIC);
@@ -297,6 +317,7 @@ static void hold_drop(struct batch *batch)
         CHECK(atomic_load_explicit(&batch->debts, memory_order_relaxed) == 0);
         struct batch *origin = batch->origin;
         metadata_release(&batch->metadata);
+        free(batch->moves);
         batch->magic = 0;
         free(batch);
         batch = origin;

@@ -48,6 +48,10 @@ struct batch {
     // Of its journal entry; 0: none. Set before anybody else has a view.
     uint64_t entry;
     struct decision_debt *debt;    // valid while a shard message carries the batch; may be NULL
+    // Of a detached copy of a journalled batch: where its items stand here and stood in the body
+    // that the journal has, in pairs, ascending. Heap, owned; NULL: not a copy, or not kept.
+    uint32_t *moves;
+    uint32_t move_count;           // pairs
     struct batch *origin;          // of a detached copy: whose debts it owes and pays; else NULL
     atomic_uint holds;             // of the struct: one for all views, one for each detached copy
     struct mailbox_node returned;  // on the home's return list
@@ -86,6 +90,9 @@ struct batch *batch_seal(struct batch_home *home, enum signal signal, struct sla
 struct batch *batch_make(enum signal signal, struct bytes body, uint64_t received_ns);
 // The same as a detached part of `origin`, which owes and pays for it.
 struct batch *batch_make_detached(struct batch *origin, struct bytes body);
+
+// Where the item at this offset stood in the body that was received. False: not known.
+bool batch_origin_at(const struct batch *batch, uint32_t item_at, uint32_t *origin_at);
 
 void batch_hold(struct batch *batch);      // one more view; any thread that has one
 void batch_release(struct batch **batch);  // gives a view back; nulls; any thread

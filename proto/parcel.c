@@ -400,9 +400,59 @@ struct parcel *parcel_split(struct parcel *parcel, const struct item_place *plac
     return part;
 }
 
+struct moving {
+    const struct batch *from;
+    uint32_t *moves;
+    uint32_t count, max;  // pairs
+    bool is_lost;         // an item of `from` has no known origin
+};
+
+static bool move_from(void *arg, const struct item_view *view)
+{
+    struct moving *moving = arg;
+    if (moving->count == moving->max) {
+        moving->max = moving->max > 0 ? moving->max * 2 : 16;
+        moving->moves = realloc(moving->moves, moving->max * 2 * sizeof *moving->moves);
+        CHECK(moving->moves != NULL);
+    }
+    uint32_t *pair = moving->moves + 2 * moving->count++;
+    moving->is_lost =
+        !batch_origin_at(moving->from, view->place.item_at, &pair[1]) || moving->is_lost;
+    return true;
+}
+
+static bool move_to(void *arg, const struct item_view *view)
+{
+    struct moving *moving = arg;
+    if (moving->max == moving->count) {
+        return false;
+    }
+    moving->moves[2 * moving->max++] = view->place.item_at;
+    return true;
+}
+
+// Where the items of a copy stood: rendering keeps their order.
+static void moves_keep(struct moving *moving, struct batch *copy)
+{
+    struct scan_report report;
+    moving->max = 0;  // from here on: how many have been found in the copy
+    enum result result =
+        scan_request(copy->signal, copy->body, SCAN_TRUSTED, move_to, moving, &report);
+    if (result != RESULT_OK || moving->max != moving->count || moving->is_lost) {
+        free(moving->moves);
+        return;
+    }
+    copy->moves = moving->moves;
+    copy->move_count = moving->count;
+}
+
 void parcel_detach(struct parcel *parcel)
 {
     CHECK(parcel->magic == PARCEL_MAGIC);
+    struct moving moving = {.from = parcel->batch};
+    if (parcel->batch->entry != 0) {
+        parcel_each(parcel, move_from, &moving);
+    }
     struct buffer body;
     buffer_init(&body, parcel_rendered_size(parcel));
     parcel_render(parcel, &body);
@@ -410,6 +460,9 @@ void parcel_detach(struct parcel *parcel)
     struct batch *batch = batch_make_detached(parcel->batch, buffer_view(&body));
     buffer_fini(&body);
     batch->item_count = parcel->item_count;
+    if (moving.count > 0) {
+        moves_keep(&moving, batch);
+    }
     batch_release(&parcel->batch);
     parcel->batch = batch;
     parcel->mode = PARCEL_ALL;
@@ -426,7 +479,7 @@ void parcel_detach(struct parcel *parcel)
 void parcel_remember(struct parcel *parcel)
 {
     CHECK(parcel->magic == PARCEL_MAGIC);
-    if (parcel->batch->origin != NULL) {
+    if (parcel->batch->origin != NULL && parcel->batch->moves == NULL) {
         return;
     }
     batch_hold(parcel->batch);

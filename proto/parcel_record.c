@@ -27,9 +27,35 @@ static uint32_t u32_at(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
+bool parcel_is_recordable(const struct parcel *parcel)
+{
+    return parcel->batch->origin == NULL || parcel->batch->moves != NULL;
+}
+
+struct origins {
+    const struct batch *batch;
+    struct buffer *out;
+};
+
+static bool put_origin(void *arg, const struct item_view *view)
+{
+    struct origins *origins = arg;
+    uint32_t at;
+    if (batch_origin_at(origins->batch, view->place.item_at, &at)) {
+        put_u32(origins->out, at);
+    }
+    return true;
+}
+
 void parcel_places_write(const struct parcel *parcel, struct buffer *out)
 {
     buffer_append_byte(out, FORM);
+    if (parcel->batch->origin != NULL) {
+        struct origins origins = {parcel->batch, out};
+        buffer_append_byte(out, PARCEL_ONLY);
+        parcel_each(parcel, put_origin, &origins);
+        return;
+    }
     buffer_append_byte(out, (uint8_t)parcel->mode);
     for (uint32_t i = 0; i < parcel->place_count; i++) {
         put_u32(out, parcel->items[i].item_at);

@@ -6,7 +6,9 @@
 
 #include "proto/parcel.h"
 
-// Appends the choice of items (mode and offsets).
+// Whether the parcel's items can be named by where they stood in the body that was received.
+bool parcel_is_recordable(const struct parcel *parcel);
+// Appends the choice of items (mode and offsets there).
 void parcel_places_write(const struct parcel *parcel, struct buffer *out);
 // Whether the item at this offset is among them; false also for bytes that are no such record.
 bool parcel_places_hold(struct bytes places, uint32_t item_at);

@@ -378,6 +378,23 @@ void pipeline_advance(struct parcel *parcel, int shard_index, struct shard_ticke
     parcel_leaves(parcel, shard_index);
 }
 
+struct parcel *pipeline_bypass(struct parcel *parcel)
+{
+    const struct pipeline *pipeline = parcel->pipeline;
+    size_t end = pipeline->chain_count;
+    while (end > 0 && pipeline->chain[end - 1].ops->shard == NULL) {
+        end--;
+    }
+    while (parcel != NULL && parcel->stage < end) {
+        const struct processor_slot *slot = &pipeline->chain[parcel->stage++];
+        stage_run(&parcel, slot, -1, NULL);
+    }
+    if (parcel != NULL && parcel->edits != NULL) {
+        parcel_detach(parcel);  // as a sharded stage gets it
+    }
+    return parcel;
+}
+
 static bool is_edited_from(const struct pipeline *pipeline, size_t stage)
 {
     while (stage < pipeline->chain_count && pipeline->chain[stage].ops->shard != NULL) {

@@ -82,6 +82,9 @@ struct journal_group *pipeline_group(struct journal_group **groups, unsigned sha
 // Walks the chain from parcel->stage on. Takes. `shard_index` is the calling thread's shard, or -1:
 // then shards are reached by tickets.
 void pipeline_advance(struct parcel *parcel, int shard_index, struct shard_tickets *tickets);
+// Walks a parcel that bypasses shards to behind the last sharded stage, where recorded edits
+// belong. Takes; NULL: a processor dropped it.
+struct parcel *pipeline_bypass(struct parcel *parcel) MUST_USE;
 // Passes a parcel on from stage parcel->stage. Takes. Shard `shard_index` is the calling thread's,
 // or -1.
 void pipeline_pass(struct parcel **parcel, int shard_index);

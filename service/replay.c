@@ -126,7 +126,9 @@ static bool apply_edits(void *arg, const struct item_view *view)
 {
     struct edits_of *edits_of = arg;
     struct bytes edits;
-    if (journal_history_released(edits_of->history, view->place.item_at, &edits) && edits.len > 0) {
+    uint32_t at;
+    if (batch_origin_at(edits_of->parcel->batch, view->place.item_at, &at) &&
+        journal_history_released(edits_of->history, at, &edits) && edits.len > 0) {
         // No record leaves the span as it came.
         (void)!parcel_edits_apply(edits_of->parcel, view->place, edits);
     }
@@ -154,11 +156,16 @@ static size_t send_list(const struct sorting *sorting, enum list list, int outle
     parcel->charge_bytes = charge;
     count_items((struct journal_replay *)(uintptr_t)sorting->call, sorting->pipeline, set,
                 parcel->item_count);
+    parcel->bypass = true;
     if (list == LIST_RELEASED) {
+        // In the order of the chain: what stands before, what was recorded, what stands behind.
+        parcel = pipeline_bypass(parcel);
+        if (parcel == NULL) {
+            return 0;  // dropped by a processor, which has given its room back
+        }
         struct edits_of edits_of = {sorting->call->history, parcel};
         parcel_each(parcel, apply_edits, &edits_of);
     }
-    parcel->bypass = true;
     pipeline_pass(&parcel, -1);
     return 0;
 }

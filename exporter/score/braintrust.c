@@ -193,11 +193,6 @@ const struct exporter_ops braintrust_exporter = {
              .config_size = sizeof(struct braintrust_config),
              .validate = braintrust_validate},
     .start = braintrust_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send_switched,
 };

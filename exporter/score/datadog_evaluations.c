@@ -259,11 +259,6 @@ const struct exporter_ops datadog_evaluations_exporter = {
              .config_size = sizeof(struct datadog_evaluations_config),
              .validate = datadog_evaluations_validate},
     .start = datadog_evaluations_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send,
 };

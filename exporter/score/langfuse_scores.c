@@ -180,11 +180,6 @@ const struct exporter_ops langfuse_scores_exporter = {
              .config_size = sizeof(struct langfuse_config),
              .validate = langfuse_account_validate},
     .start = langfuse_account_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send,
 };

@@ -240,11 +240,6 @@ const struct exporter_ops langsmith_feedback_exporter = {
              .config_size = sizeof(struct langsmith_feedback_config),
              .validate = langsmith_feedback_validate},
     .start = langsmith_feedback_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send,
 };

@@ -167,11 +167,6 @@ const struct exporter_ops langwatch_exporter = {
              .config_size = sizeof(struct langwatch_config),
              .validate = langwatch_validate},
     .start = langwatch_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send_switched,
 };

@@ -98,11 +98,6 @@ const struct exporter_ops phoenix_annotations_exporter = {
              .config_size = sizeof(struct phoenix_config),
              .validate = phoenix_account_validate},
     .start = phoenix_account_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send,
 };

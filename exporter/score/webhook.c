@@ -98,11 +98,6 @@ const struct exporter_ops webhook_exporter = {
              .config_size = sizeof(struct webhook_config),
              .validate = webhook_validate},
     .start = webhook_start,
-    .reserve = sender_reserve,
-    .release = sender_release,
-    .push = sender_push,
-    .drain = sender_drain,
-    .status = sender_status,
-    .free = sender_free,
+    SENDER_OPS,
     .score_send = score_sink_send,
 };

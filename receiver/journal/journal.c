@@ -96,7 +96,7 @@ static void item_settle(struct journal *journal, struct journal_item *item,
     item->left[outlet] -= count < item->left[outlet] ? count : item->left[outlet];
     if (item->left[outlet] == 0) {
         item_pay(journal, item, outlet);
-    } else if (writes(journal, item) && parcel->batch->origin == NULL) {
+    } else if (writes(journal, item) && parcel_is_recordable(parcel)) {
         buffer_reset(&journal->record);
         parcel_places_write(parcel, &journal->record);
         if (buffer_status(&journal->record) == RESULT_OK) {
@@ -233,15 +233,16 @@ static bool release_item(void *arg, const struct item_view *view)
 {
     struct releasing *releasing = arg;
     struct journal *journal = releasing->journal;
+    uint32_t at;
     buffer_reset(&journal->record);
     parcel_edits_write(releasing->parcel, view->place, &journal->record);
-    if (journal->record.len == 0 || buffer_status(&journal->record) != RESULT_OK) {
+    if (!batch_origin_at(releasing->parcel->batch, view->place.item_at, &at) ||
+        journal->record.len == 0 || buffer_status(&journal->record) != RESULT_OK) {
         releasing->has_bare = true;
         return true;
     }
-    journal_wrote(journal,
-                  journal_store_release(journal->store, releasing->entry, view->place.item_at,
-                                        buffer_view(&journal->record)));
+    journal_wrote(journal, journal_store_release(journal->store, releasing->entry, at,
+                                                 buffer_view(&journal->record)));
     return !journal->failed;
 }
 
@@ -254,7 +255,7 @@ static void record_release(struct journal *journal, const struct parcel *leaving
     if (item != NULL) {
         item->held -= leaving->item_count < item->held ? leaving->item_count : item->held;
     }
-    if (item == NULL || !writes(journal, item) || parcel->batch->origin != NULL) {
+    if (item == NULL || !writes(journal, item) || !parcel_is_recordable(parcel)) {
         return;
     }
     releasing.entry = item->entry;

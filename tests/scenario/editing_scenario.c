@@ -248,6 +248,7 @@ struct twins {
     struct harness *harness;
     struct backend *first, *second;
     char directory[160];
+    const char *chain;  // of processors
 };
 
 static const char *twins_config(struct twins *twins, const char *edition)
@@ -270,18 +271,19 @@ static const char *twins_config(struct twins *twins, const char *edition)
         "service:\n"
         "  extensions: [health_check, file_storage]\n"
         "  pipelines:\n"
-        "    traces: {receivers: [otlp], processors: [evaluation, attributes, resource], "
-        "exporters: "
-        "[otlp_http/first, otlp_http/second]}\n",
-        edition, backend_url(twins->first), backend_url(twins->second), twins->directory);
+        "    traces: {receivers: [otlp], processors: [%s], exporters: [otlp_http/first, "
+        "otlp_http/second]}\n",
+        edition, backend_url(twins->first), backend_url(twins->second), twins->directory,
+        twins->chain);
     const char *path = harness_file(twins->harness, "config.yaml", buffer_text(&yaml));
     buffer_fini(&yaml);
     return path;
 }
 
-static void twins_start(struct twins *twins, struct harness *harness)
+static void twins_start(struct twins *twins, struct harness *harness, const char *chain)
 {
     twins->harness = harness;
+    twins->chain = chain;
     twins->first = harness_backend(harness);
     twins->second = harness_backend(harness);
     harness_start(harness, (const char *const[]){"--config", twins_config(twins, "one"), NULL});
@@ -298,11 +300,12 @@ static bool twin_is_equal(void *arg, const struct backend_item *item)
     return true;
 }
 
-static void editors_behind_evaluation_take_no_score_from_what_the_journal_hands_on(void **state)
+// What the first backend got live, the second gets from the journal, by another process.
+static void twins_by_the_journal(struct harness *harness, const char *chain)
 {
     struct twins twins;
     struct buffer request;
-    twins_start(&twins, *state);
+    twins_start(&twins, harness, chain);
     backend_answer(twins.second, 503, 0);
     harness_agents(&request, 1, TWINS);
     harness_send(twins.harness, buffer_view(&request));
@@ -318,11 +321,26 @@ static void editors_behind_evaluation_take_no_score_from_what_the_journal_hands_
     buffer_fini(&request);
 }
 
+static void editors_behind_evaluation_take_no_score_from_what_the_journal_hands_on(void **state)
+{
+    twins_by_the_journal(*state, "evaluation, attributes, resource");
+}
+
+static void editors_in_front_of_evaluation_take_none_either(void **state)
+{
+    twins_by_the_journal(*state, "attributes, resource, evaluation");
+}
+
+static void editors_on_both_sides_take_none_either(void **state)
+{
+    twins_by_the_journal(*state, "resource, evaluation, attributes");
+}
+
 static void editors_are_replaced_while_shards_hold_what_goes_by_the_old_ones(void **state)
 {
     struct twins twins;
     struct buffer request;
-    twins_start(&twins, *state);
+    twins_start(&twins, *state, "evaluation, attributes, resource");
     harness_agents(&request, 1, 20);
     harness_send(twins.harness, buffer_view(&request));
     (void)twins_config(&twins, "two");
@@ -343,6 +361,8 @@ int main(void)
         TEST(resources_are_edited_and_what_they_hold_stays_bit_for_bit),
         TEST(what_no_action_names_passes_as_the_bytes_it_was),
         TEST(editors_behind_evaluation_take_no_score_from_what_the_journal_hands_on),
+        TEST(editors_in_front_of_evaluation_take_none_either),
+        TEST(editors_on_both_sides_take_none_either),
         TEST(editors_are_replaced_while_shards_hold_what_goes_by_the_old_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -14,41 +13,30 @@
 #include "proto/attribute.h"
 #include "proto/scan.h"
 #include "tests/unit/export_sample.h"
-#include "tests/unit/score_stage.h"
-
-static const struct exporter_ops *const ops = &braintrust_exporter;
-static struct score_server *server;
+#include "tests/unit/score_sink_stage.h"
 
 #define YAML                                                                                       \
-    "api_key: key-of-the-test, parent: 'project_name:test', endpoint: 'http://127.0.0.1:%u'"
-#define RETRY "retry_on_failure: {initial_interval: 1ms, max_interval: 2ms, max_elapsed_time: 5s}"
+    "api_key: key-of-the-test, parent: 'project_name:test', endpoint: '" SCORE_SINK_STAGE_URL "'"
 
-static int set_up(void **state)
-{
-    (void)state;
-    unsetenv("BRAINTRUST_API_KEY");
-    unsetenv("BRAINTRUST_API_URL");
-    unsetenv("BRAINTRUST_PARENT");
-    server = score_server_start();
-    return 0;
-}
+static const char *const refused_yaml[][2] = {
+    {"{}", "api_key must be set, or BRAINTRUST_API_KEY"},
+    {"{api_key: a}", "parent must be"},
+    {"{api_key: a, parent: 'project_name:'}", "parent must be"},
+    {"{api_key: a, parent: 'x:y'}", "parent must be"},
+    {"{api_key: a, parent: 'project_id:y', endpoint: x}", "endpoint:"},
+};
 
-static int tear_down(void **state)
-{
-    (void)state;
-    unsetenv("BRAINTRUST_API_KEY");
-    unsetenv("BRAINTRUST_API_URL");
-    unsetenv("BRAINTRUST_PARENT");
-    score_server_stop(&server);
-    return 0;
-}
-
-static void send_all(const char *yaml, struct exporter_status *status)
-{
-    struct score_record records[SCORE_STAGE_RECORDS];
-    score_stage_records(records);
-    score_stage_send(server, ops, yaml, records, SCORE_STAGE_RECORDS, status);
-}
+static struct score_sink_stage stage = {
+    .ops = &braintrust_exporter,
+    .backend = BACKEND_BRAINTRUST,
+    .yaml = YAML,
+    .variables = {{"BRAINTRUST_API_KEY", "key-of-the-test"},
+                  {"BRAINTRUST_API_URL", SCORE_SINK_STAGE_URL},
+                  {"BRAINTRUST_PARENT", "project_name:test"}},
+    .kept_count = 4,
+    .refused_yaml = refused_yaml,
+    .refused_count = sizeof(refused_yaml) / sizeof(refused_yaml[0]),
+};
 
 struct carriers {
     unsigned count;
@@ -112,17 +100,17 @@ static void each_target_has_one_carrier_with_all_its_scores(void **state)
 {
     (void)state;
     struct exporter_status status;
-    send_all("{" YAML "}", &status);
-    struct carriers carriers = read_carriers(buffer_view(&server->body));
+    score_sink_stage_send_all(&stage, "", &status);
+    struct carriers carriers = read_carriers(buffer_view(&stage.server->body));
     assert_int_equal(carriers.count, 2);
     for (unsigned i = 0; i < 2; i++) {
         assert_true(score_stage_same_json(carriers.scores[i], golden_scores[i]));
         assert_true(score_stage_same_json(carriers.metadata[i], golden_metadata[i]));
     }
     assert_memory_not_equal(carriers.ids[0], carriers.ids[1], 8);
-    assert_int_equal(server->refused, 0);
+    assert_int_equal(stage.server->refused, 0);
     assert_int_equal(status.sent, 5);
-    assert_int_equal(score_server_count(server, BACKEND_BRAINTRUST), 4);
+    assert_int_equal(score_server_count(stage.server, BACKEND_BRAINTRUST), 4);
 }
 
 static void labels_alone_make_a_carrier_without_scores(void **state)
@@ -130,153 +118,45 @@ static void labels_alone_make_a_carrier_without_scores(void **state)
     (void)state;
     struct exporter_status status;
     struct score_record record = score_sample(SAMPLE_CATEGORICAL, 1);
-    score_stage_send(server, ops, "{" YAML "}", &record, 1, &status);
-    struct carriers carriers = read_carriers(buffer_view(&server->body));
+    score_sink_stage_send(&stage, "", &record, 1, &status);
+    struct carriers carriers = read_carriers(buffer_view(&stage.server->body));
     assert_int_equal(carriers.count, 1);
     assert_int_equal(carriers.scores[0].len, 0);
     assert_true(carriers.metadata[0].len > 0);
-    assert_int_equal(server->refused, 0);
-}
-
-static void a_repetition_is_the_same_bytes_and_replaces(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    struct buffer first;
-    buffer_init(&first, (size_t)1 << 20);
-    send_all("{" YAML "}", &status);
-    buffer_append_bytes(&first, buffer_view(&server->body));
-    size_t count = score_server_count(server, BACKEND_BRAINTRUST);
-    send_all("{" YAML "}", &status);
-    assert_true(bytes_equal(buffer_view(&first), buffer_view(&server->body)));
-    assert_int_equal(score_server_count(server, BACKEND_BRAINTRUST), count);
-    assert_int_equal(server->refused, 0);
-    buffer_fini(&first);
-}
-
-static void what_the_sink_does_not_send_makes_no_request(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    struct score_record record = score_sample(SAMPLE_ERROR, 1);
-    score_stage_send(server, ops, "{" YAML "}", &record, 1, &status);
-    assert_int_equal(server->requests[BACKEND_BRAINTRUST], 0);
-    assert_int_equal(status.send_failed, 0);
-    record = score_sample(SAMPLE_NUMERIC, 1);
-    score_stage_send(server, ops, "{send: failed, " YAML "}", &record, 1, &status);
-    assert_int_equal(server->requests[BACKEND_BRAINTRUST], 0);
-}
-
-static void failures_alone_carry_the_suffix(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    send_all("{send: failed, targeted_suffix: _bad, " YAML "}", &status);
-    assert_int_equal(status.sent, 2);
-    assert_int_equal(score_server_count(server, BACKEND_BRAINTRUST), 2);
-    assert_non_null(score_server_find(server, BACKEND_BRAINTRUST, "no_loop_bad"));
-    assert_non_null(score_server_find(server, BACKEND_BRAINTRUST, "helpfulness_bad"));
-}
-
-static void what_fails_for_now_is_sent_again(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 3;
-    server->fail_status = 503;
-    server->fail_body = "later";
-    send_all("{" YAML ", " RETRY "}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->requests[BACKEND_BRAINTRUST], 4);
-}
-
-static void what_is_too_much_is_halved(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 413;
-    send_all("{" YAML "}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->requests[BACKEND_BRAINTRUST], 3);
-    assert_int_equal(score_server_count(server, BACKEND_BRAINTRUST), 4);
-    assert_int_equal(server->refused, 0);
-}
-
-static void a_wrong_key_is_final(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 401;
-    server->fail_body = "no such key";
-    send_all("{" YAML "}", &status);
-    assert_int_equal(status.sent, 0);
-    assert_true(status.send_failed > 0);
-    assert_int_equal(server->requests[BACKEND_BRAINTRUST], 1);
-}
-
-static void keys_come_from_the_variables_of_its_own_sdks(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    char url[64];
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u", score_server_port(server));
-    setenv("BRAINTRUST_API_KEY", "key-of-the-test", 1);
-    setenv("BRAINTRUST_API_URL", url, 1);
-    setenv("BRAINTRUST_PARENT", "project_name:test", 1);
-    send_all("{}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->refused, 0);
+    assert_int_equal(stage.server->refused, 0);
 }
 
 static void spans_pass_as_they_are(void **state)
 {
     (void)state;
     char yaml[256], why[256] = "";
-    snprintf(yaml, sizeof(yaml), "{" YAML "}", score_server_port(server));
-    struct exporter *exporter = sample_start(ops, "braintrust", yaml, why, sizeof(why));
+    snprintf(yaml, sizeof(yaml), "{" YAML "}", score_server_port(stage.server));
+    struct exporter *exporter = sample_start(stage.ops, "braintrust", yaml, why, sizeof(why));
     assert_non_null(exporter);
-    sample_push(ops, exporter, sample_parcel(0, 50, 100));
-    sample_finish(ops, &exporter);
-    score_server_sync(server);
-    assert_int_equal(server->spans[BACKEND_BRAINTRUST], 1);
-    assert_int_equal(server->refused, 0);
+    sample_push(stage.ops, exporter, sample_parcel(0, 50, 100));
+    sample_finish(stage.ops, &exporter);
+    score_server_sync(stage.server);
+    assert_int_equal(stage.server->spans[BACKEND_BRAINTRUST], 1);
+    assert_int_equal(stage.server->refused, 0);
 }
 
-static void wrong_configurations_are_refused_with_a_sentence(void **state)
-{
-    (void)state;
-    static const char *const rows[][2] = {
-        {"{}", "api_key must be set, or BRAINTRUST_API_KEY"},
-        {"{api_key: a}", "parent must be"},
-        {"{api_key: a, parent: 'project_name:'}", "parent must be"},
-        {"{api_key: a, parent: 'x:y'}", "parent must be"},
-        {"{api_key: a, parent: 'project_id:y', endpoint: x}", "endpoint:"},
-        {"{api_key: k, parent: 'project_id:y', targeted_suffix: ''}", "targeted_suffix must be"},
-        {"{api_key: k, parent: 'project_id:y', targeted_suffix: 'a b'}", "targeted_suffix must be"},
-        {"{api_key: k, parent: 'project_id:y', send: some}", "'send' must be one of"},
-        {"{api_key: k, parent: 'project_id:y', compression: zstd}", "does not take zstd"},
-    };
-    assert_true(score_stage_refuses(ops, rows, sizeof(rows) / sizeof(rows[0])));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SHARED(name) SCORE_SINK_STAGE_SHARED(&stage, name)
+#define OWN(name) SCORE_SINK_STAGE_OWN(&stage, name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_target_has_one_carrier_with_all_its_scores),
-        TEST(labels_alone_make_a_carrier_without_scores),
-        TEST(a_repetition_is_the_same_bytes_and_replaces),
-        TEST(what_the_sink_does_not_send_makes_no_request),
-        TEST(failures_alone_carry_the_suffix),
-        TEST(what_fails_for_now_is_sent_again),
-        TEST(what_is_too_much_is_halved),
-        TEST(a_wrong_key_is_final),
-        TEST(keys_come_from_the_variables_of_its_own_sdks),
-        TEST(spans_pass_as_they_are),
-        TEST(wrong_configurations_are_refused_with_a_sentence),
+        OWN(each_target_has_one_carrier_with_all_its_scores),
+        OWN(labels_alone_make_a_carrier_without_scores),
+        SHARED(a_repetition_is_the_same_bytes_and_replaces),
+        SHARED(what_the_sink_does_not_send_makes_no_request),
+        SHARED(failures_alone_carry_the_suffix),
+        SHARED(what_fails_for_now_is_sent_again),
+        SHARED(what_is_too_much_is_halved),
+        SHARED(a_wrong_key_is_final),
+        SHARED(keys_come_from_the_variables_of_its_own_sdks),
+        OWN(spans_pass_as_they_are),
+        SHARED(wrong_configurations_are_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

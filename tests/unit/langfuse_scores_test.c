@@ -5,48 +5,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "tests/unit/score_stage.h"
-
-static const struct exporter_ops *const ops = &langfuse_scores_exporter;
-static struct score_server *server;
-
-#define YAML "public_key: pk-test, secret_key: sk-test, endpoint: 'http://127.0.0.1:%u'"
-#define RETRY "retry_on_failure: {initial_interval: 1ms, max_interval: 2ms, max_elapsed_time: 5s}"
-
-static int set_up(void **state)
-{
-    (void)state;
-    unsetenv("LANGFUSE_PUBLIC_KEY");
-    unsetenv("LANGFUSE_SECRET_KEY");
-    unsetenv("LANGFUSE_BASE_URL");
-    unsetenv("LANGFUSE_HOST");
-    server = score_server_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    unsetenv("LANGFUSE_PUBLIC_KEY");
-    unsetenv("LANGFUSE_SECRET_KEY");
-    unsetenv("LANGFUSE_BASE_URL");
-    unsetenv("LANGFUSE_HOST");
-    score_server_stop(&server);
-    return 0;
-}
-
-static void send_all(const char *yaml, struct exporter_status *status)
-{
-    struct score_record records[SCORE_STAGE_RECORDS];
-    score_stage_records(records);
-    score_stage_send(server, ops, yaml, records, SCORE_STAGE_RECORDS, status);
-}
+#include "tests/unit/score_sink_stage.h"
 
 static const char golden[] =
     "{\"batch\":[{\"id\":\"7682120018241e888a05b8d3fab280f2c8e5180c3cf417281ff"
@@ -90,121 +53,39 @@ static const char golden[] =
     "fail\",\"identifier\":\"epoch-7\",\"session_id\":\"session-1\",\"baseline\":fal"
     "se,\"probability\":1}}}]}";
 
-static void each_sort_of_score_has_its_body(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    send_all("{" YAML "}", &status);
-    assert_true(score_stage_same_json(buffer_view(&server->body), golden));
-    assert_int_equal(server->refused, 0);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(status.send_failed, 0);
-    assert_int_equal(score_server_count(server, BACKEND_LANGFUSE), 5);
-    assert_null(score_server_find(server, BACKEND_LANGFUSE, "error"));
-}
+static const char *const refused_yaml[][2] = {
+    {"{}", "public_key must be set, or LANGFUSE_PUBLIC_KEY"},
+    {"{public_key: a}", "secret_key must be set"},
+    {"{public_key: pk-test, secret_key: sk-test, compression: deflate}", "does not take deflate"},
+    {"{public_key: pk-test, secret_key: sk-test, endpoint: x, base_url: y}", "mean the same"},
+    {"{public_key: pk-test, secret_key: sk-test, endpoint: langfuse.com}", "endpoint:"},
+    {"{public_key: pk-test, secret_key: sk-test, scores: true}", "invalid keys: scores"},
+};
 
-static void a_repetition_is_the_same_bytes_and_replaces(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    struct buffer first;
-    buffer_init(&first, (size_t)1 << 20);
-    send_all("{" YAML "}", &status);
-    buffer_append_bytes(&first, buffer_view(&server->body));
-    size_t count = score_server_count(server, BACKEND_LANGFUSE);
-    send_all("{" YAML "}", &status);
-    assert_true(bytes_equal(buffer_view(&first), buffer_view(&server->body)));
-    assert_int_equal(score_server_count(server, BACKEND_LANGFUSE), count);
-    assert_int_equal(server->refused, 0);
-    buffer_fini(&first);
-}
-
-static void what_the_sink_does_not_send_makes_no_request(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    struct score_record record = score_sample(SAMPLE_ERROR, 1);
-    score_stage_send(server, ops, "{" YAML "}", &record, 1, &status);
-    assert_int_equal(server->requests[BACKEND_LANGFUSE], 0);
-    assert_int_equal(status.send_failed, 0);
-    record = score_sample(SAMPLE_NUMERIC, 1);
-    score_stage_send(server, ops, "{send: failed, " YAML "}", &record, 1, &status);
-    assert_int_equal(server->requests[BACKEND_LANGFUSE], 0);
-}
-
-static void failures_alone_carry_the_suffix(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    send_all("{send: failed, targeted_suffix: _bad, " YAML "}", &status);
-    assert_int_equal(status.sent, 2);
-    assert_int_equal(score_server_count(server, BACKEND_LANGFUSE), 2);
-    assert_non_null(score_server_find(server, BACKEND_LANGFUSE, "no_loop_bad"));
-    assert_non_null(score_server_find(server, BACKEND_LANGFUSE, "helpfulness_bad"));
-}
-
-static void what_fails_for_now_is_sent_again(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 3;
-    server->fail_status = 503;
-    server->fail_body = "later";
-    send_all("{" YAML ", " RETRY "}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->requests[BACKEND_LANGFUSE], 4);
-}
-
-static void what_is_too_much_is_halved(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 413;
-    send_all("{" YAML "}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->requests[BACKEND_LANGFUSE], 3);
-    assert_int_equal(score_server_count(server, BACKEND_LANGFUSE), 5);
-    assert_int_equal(server->refused, 0);
-}
-
-static void a_wrong_key_is_final(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 401;
-    server->fail_body = "no such key";
-    send_all("{" YAML "}", &status);
-    assert_int_equal(status.sent, 0);
-    assert_true(status.send_failed > 0);
-    assert_int_equal(server->requests[BACKEND_LANGFUSE], 1);
-}
-
-static void keys_come_from_the_variables_of_its_own_sdks(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    char url[64];
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u", score_server_port(server));
-    setenv("LANGFUSE_PUBLIC_KEY", "pk-test", 1);
-    setenv("LANGFUSE_SECRET_KEY", "sk-test", 1);
-    setenv("LANGFUSE_HOST", url, 1);
-    send_all("{}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->refused, 0);
-}
+static struct score_sink_stage stage = {
+    .ops = &langfuse_scores_exporter,
+    .backend = BACKEND_LANGFUSE,
+    .yaml = "public_key: pk-test, secret_key: sk-test, endpoint: '" SCORE_SINK_STAGE_URL "'",
+    .variables = {{"LANGFUSE_PUBLIC_KEY", "pk-test"},
+                  {"LANGFUSE_SECRET_KEY", "sk-test"},
+                  {"LANGFUSE_BASE_URL", NULL},
+                  {"LANGFUSE_HOST", SCORE_SINK_STAGE_URL}},
+    .kept_count = 5,
+    .golden = golden,
+    .refused_yaml = refused_yaml,
+    .refused_count = sizeof(refused_yaml) / sizeof(refused_yaml[0]),
+};
 
 static void refused_events_are_counted_and_the_others_arrive(void **state)
 {
     (void)state;
     struct exporter_status status;
-    server->poison = "json_valid";
-    server->poison_status = 400;
-    send_all("{" YAML "}", &status);
+    stage.server->poison = "json_valid";
+    stage.server->poison_status = 400;
+    score_sink_stage_send_all(&stage, "", &status);
     assert_int_equal(status.sent, 4);
     assert_int_equal(status.send_failed, 0);
-    assert_int_equal(server->requests[BACKEND_LANGFUSE], 1);
+    assert_int_equal(stage.server->requests[BACKEND_LANGFUSE], 1);
 }
 
 static void an_event_that_fails_for_now_is_owed_again(void **state)
@@ -213,13 +94,14 @@ static void an_event_that_fails_for_now_is_owed_again(void **state)
     static const int later[] = {429, 500, 503};
     for (size_t i = 0; i < 3; i++) {
         struct exporter_status status;
-        server->poison = "json_valid";
-        server->poison_status = later[i];
-        server->requests[BACKEND_LANGFUSE] = 0;
-        send_all("{" YAML ", retry_on_failure: {initial_interval: 1ms, max_interval: 1ms, "
-                 "max_elapsed_time: 100ms}}",
-                 &status);
-        assert_true(server->requests[BACKEND_LANGFUSE] > 1);
+        stage.server->poison = "json_valid";
+        stage.server->poison_status = later[i];
+        stage.server->requests[BACKEND_LANGFUSE] = 0;
+        score_sink_stage_send_all(&stage,
+                                  "retry_on_failure: {initial_interval: 1ms, max_interval: 1ms, "
+                                  "max_elapsed_time: 100ms}",
+                                  &status);
+        assert_true(stage.server->requests[BACKEND_LANGFUSE] > 1);
         assert_int_equal(status.sent, 0);
         assert_non_null(strstr(status.last_error, "Invalid request data: poison"));
     }
@@ -229,10 +111,10 @@ static void a_multi_status_that_is_no_json_is_a_success(void **state)
 {
     (void)state;
     struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 207;
-    server->fail_body = "<html>";
-    send_all("{" YAML "}", &status);
+    stage.server->fail_count = 1;
+    stage.server->fail_status = 207;
+    stage.server->fail_body = "<html>";
+    score_sink_stage_send_all(&stage, "", &status);
     assert_int_equal(status.sent, 5);
 }
 
@@ -253,11 +135,12 @@ static void environments_are_what_langfuse_takes(void **state)
         struct exporter_status status;
         struct score_record record = score_sample(SAMPLE_NUMERIC, 1);
         record.environment = bytes_from_text(rows[i][0]);
-        score_stage_send(server, ops, "{" YAML "}", &record, 1, &status);
+        score_sink_stage_send(&stage, "", &record, 1, &status);
         assert_int_equal(status.sent, 1);
-        assert_int_equal(server->refused, 0);
+        assert_int_equal(stage.server->refused, 0);
         const char *wanted = rows[i][1] != NULL ? rows[i][1] : "environment";
-        assert_int_equal(strstr(buffer_text(&server->body), wanted) != NULL, rows[i][1] != NULL);
+        assert_int_equal(strstr(buffer_text(&stage.server->body), wanted) != NULL,
+                         rows[i][1] != NULL);
     }
 }
 
@@ -275,53 +158,33 @@ static void a_batch_above_the_limit_is_cut_before_it_is_sent(void **state)
         score_record_id(&records[i].trace_id, &records[i].span_id, records[i].name,
                         records[i].identifier, i, records[i].id);
     }
-    score_stage_send(server, ops, "{" YAML "}", records, COUNT, &status);
+    score_sink_stage_send(&stage, "", records, COUNT, &status);
     assert_int_equal(status.sent, COUNT);
-    assert_int_equal(score_server_count(server, BACKEND_LANGFUSE), COUNT);
-    assert_true(server->requests[BACKEND_LANGFUSE] >= 4);
-    assert_int_equal(server->refused, 0);
+    assert_int_equal(score_server_count(stage.server, BACKEND_LANGFUSE), COUNT);
+    assert_true(stage.server->requests[BACKEND_LANGFUSE] >= 4);
+    assert_int_equal(stage.server->refused, 0);
 }
 
-static void wrong_configurations_are_refused_with_a_sentence(void **state)
-{
-    (void)state;
-    static const char *const rows[][2] = {
-        {"{}", "public_key must be set, or LANGFUSE_PUBLIC_KEY"},
-        {"{public_key: a}", "secret_key must be set"},
-        {"{public_key: pk-test, secret_key: sk-test, compression: deflate}",
-         "does not take deflate"},
-        {"{public_key: pk-test, secret_key: sk-test, endpoint: x, base_url: y}", "mean the same"},
-        {"{public_key: pk-test, secret_key: sk-test, endpoint: langfuse.com}", "endpoint:"},
-        {"{public_key: pk-test, secret_key: sk-test, scores: true}", "invalid keys: scores"},
-        {"{public_key: pk-test, secret_key: sk-test, targeted_suffix: ''}",
-         "targeted_suffix must be"},
-        {"{public_key: pk-test, secret_key: sk-test, targeted_suffix: 'a b'}",
-         "targeted_suffix must be"},
-        {"{public_key: pk-test, secret_key: sk-test, send: some}", "'send' must be one of"},
-        {"{public_key: pk-test, secret_key: sk-test, compression: zstd}", "does not take zstd"},
-    };
-    assert_true(score_stage_refuses(ops, rows, sizeof(rows) / sizeof(rows[0])));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SHARED(name) SCORE_SINK_STAGE_SHARED(&stage, name)
+#define OWN(name) SCORE_SINK_STAGE_OWN(&stage, name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_sort_of_score_has_its_body),
-        TEST(a_repetition_is_the_same_bytes_and_replaces),
-        TEST(what_the_sink_does_not_send_makes_no_request),
-        TEST(failures_alone_carry_the_suffix),
-        TEST(what_fails_for_now_is_sent_again),
-        TEST(what_is_too_much_is_halved),
-        TEST(a_wrong_key_is_final),
-        TEST(keys_come_from_the_variables_of_its_own_sdks),
-        TEST(refused_events_are_counted_and_the_others_arrive),
-        TEST(an_event_that_fails_for_now_is_owed_again),
-        TEST(a_multi_status_that_is_no_json_is_a_success),
-        TEST(environments_are_what_langfuse_takes),
-        TEST(a_batch_above_the_limit_is_cut_before_it_is_sent),
-        TEST(wrong_configurations_are_refused_with_a_sentence),
+        SHARED(each_sort_of_score_has_its_body),
+        SHARED(a_repetition_is_the_same_bytes_and_replaces),
+        SHARED(what_the_sink_does_not_send_makes_no_request),
+        SHARED(failures_alone_carry_the_suffix),
+        SHARED(what_fails_for_now_is_sent_again),
+        SHARED(what_is_too_much_is_halved),
+        SHARED(a_wrong_key_is_final),
+        SHARED(keys_come_from_the_variables_of_its_own_sdks),
+        OWN(refused_events_are_counted_and_the_others_arrive),
+        OWN(an_event_that_fails_for_now_is_owed_again),
+        OWN(a_multi_status_that_is_no_json_is_a_success),
+        OWN(environments_are_what_langfuse_takes),
+        OWN(a_batch_above_the_limit_is_cut_before_it_is_sent),
+        SHARED(wrong_configurations_are_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -14,43 +12,24 @@
 #include "base/clock.h"
 #include "proto/attribute.h"
 #include "proto/scan.h"
-#include "tests/unit/score_stage.h"
+#include "tests/unit/score_sink_stage.h"
 
-static const struct exporter_ops *const ops = &langwatch_exporter;
-static struct score_server *server;
-static uint64_t end_ns;  // of all targets
+static const char *const refused_yaml[][2] = {
+    {"{}", "api_key must be set, or LANGWATCH_API_KEY"},
+    {"{api_key: a, endpoint: x}", "endpoint:"},
+};
 
-#define YAML "api_key: key-of-the-test, endpoint: 'http://127.0.0.1:%u'"
-#define RETRY "retry_on_failure: {initial_interval: 1ms, max_interval: 2ms, max_elapsed_time: 5s}"
-
-static int set_up(void **state)
-{
-    (void)state;
-    unsetenv("LANGWATCH_API_KEY");
-    unsetenv("LANGWATCH_ENDPOINT");
-    end_ns = clock_wall_ns();
-    server = score_server_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    unsetenv("LANGWATCH_API_KEY");
-    unsetenv("LANGWATCH_ENDPOINT");
-    score_server_stop(&server);
-    return 0;
-}
-
-static void send_all(const char *yaml, struct exporter_status *status)
-{
-    struct score_record records[SCORE_STAGE_RECORDS];
-    score_stage_records(records);
-    for (size_t i = 0; i < SCORE_STAGE_RECORDS; i++) {
-        records[i].end_ns = end_ns;
-    }
-    score_stage_send(server, ops, yaml, records, SCORE_STAGE_RECORDS, status);
-}
+static struct score_sink_stage stage = {
+    .ops = &langwatch_exporter,
+    .backend = BACKEND_LANGWATCH,
+    .yaml = "api_key: key-of-the-test, endpoint: '" SCORE_SINK_STAGE_URL "'",
+    .variables = {{"LANGWATCH_API_KEY", "key-of-the-test"},
+                  {"LANGWATCH_ENDPOINT", SCORE_SINK_STAGE_URL}},
+    .kept_count = 5,
+    .refused_yaml = refused_yaml,
+    .refused_count = sizeof(refused_yaml) / sizeof(refused_yaml[0]),
+    .ends_now = true,
+};
 
 struct carriers {
     unsigned count;
@@ -69,7 +48,7 @@ static bool carrier_note(void *arg, const struct item_view *view)
     carriers->items[at] = view->item;
     assert_true(attribute_find(view->resource, RES_ATTRIBUTES, "service.name", &value));
     assert_true(bytes_equal_text(value.bytes, "shop"));
-    assert_int_equal(view->end_ns, end_ns);
+    assert_int_equal(view->end_ns, stage.end_ns);
     return true;
 }
 
@@ -136,7 +115,7 @@ static void expect(struct bytes verdict, const char *wanted)
     buffer_init(&text, 4096);
     for (const char *at = wanted; *at != '\0'; at++) {
         if (*at == '@') {
-            buffer_printf(&text, "%llu", (unsigned long long)(end_ns / NS_PER_MS));
+            buffer_printf(&text, "%llu", (unsigned long long)(stage.end_ns / NS_PER_MS));
         } else {
             buffer_append_byte(&text, (uint8_t)*at);
         }
@@ -149,153 +128,48 @@ static void each_score_is_an_event_on_the_carrier_of_its_target(void **state)
 {
     (void)state;
     struct exporter_status status;
-    send_all("{" YAML "}", &status);
-    struct carriers carriers = read_carriers(buffer_view(&server->body));
+    score_sink_stage_send_all(&stage, "", &status);
+    struct carriers carriers = read_carriers(buffer_view(&stage.server->body));
     assert_int_equal(carriers.count, 2);
     for (unsigned i = 0; i < 4; i++) {
         expect(verdict_of(carriers.items[0], i), golden[i]);
     }
     expect(verdict_of(carriers.items[1], 0), golden[4]);
-    assert_int_equal(server->refused, 0);
+    assert_int_equal(stage.server->refused, 0);
     assert_int_equal(status.sent, 5);
-    assert_int_equal(score_server_count(server, BACKEND_LANGWATCH), 5);
+    assert_int_equal(score_server_count(stage.server, BACKEND_LANGWATCH), 5);
 }
 
 static void scores_of_more_than_an_hour_ago_are_left_out(void **state)
 {
     (void)state;
     struct exporter_status status;
-    end_ns = clock_wall_ns() - 3601 * NS_PER_S;
-    send_all("{" YAML "}", &status);
-    assert_int_equal(server->requests[BACKEND_LANGWATCH], 0);
+    stage.end_ns = clock_wall_ns() - 3601 * NS_PER_S;
+    score_sink_stage_send_all(&stage, "", &status);
+    assert_int_equal(stage.server->requests[BACKEND_LANGWATCH], 0);
     assert_int_equal(status.sent, 0);
     assert_int_equal(status.send_failed, 0);
-    end_ns = clock_wall_ns() - 3500 * NS_PER_S;
-    send_all("{" YAML "}", &status);
+    stage.end_ns = clock_wall_ns() - 3500 * NS_PER_S;
+    score_sink_stage_send_all(&stage, "", &status);
     assert_int_equal(status.sent, 5);
 }
 
-static void a_repetition_is_the_same_bytes_and_replaces(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    struct buffer first;
-    buffer_init(&first, (size_t)1 << 20);
-    send_all("{" YAML "}", &status);
-    buffer_append_bytes(&first, buffer_view(&server->body));
-    size_t count = score_server_count(server, BACKEND_LANGWATCH);
-    send_all("{" YAML "}", &status);
-    assert_true(bytes_equal(buffer_view(&first), buffer_view(&server->body)));
-    assert_int_equal(score_server_count(server, BACKEND_LANGWATCH), count);
-    assert_int_equal(server->refused, 0);
-    buffer_fini(&first);
-}
-
-static void what_the_sink_does_not_send_makes_no_request(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    struct score_record record = score_sample(SAMPLE_ERROR, 1);
-    score_stage_send(server, ops, "{" YAML "}", &record, 1, &status);
-    assert_int_equal(server->requests[BACKEND_LANGWATCH], 0);
-    assert_int_equal(status.send_failed, 0);
-    record = score_sample(SAMPLE_NUMERIC, 1);
-    record.end_ns = end_ns;
-    score_stage_send(server, ops, "{send: failed, " YAML "}", &record, 1, &status);
-    assert_int_equal(server->requests[BACKEND_LANGWATCH], 0);
-}
-
-static void failures_alone_carry_the_suffix(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    send_all("{send: failed, targeted_suffix: _bad, " YAML "}", &status);
-    assert_int_equal(status.sent, 2);
-    assert_int_equal(score_server_count(server, BACKEND_LANGWATCH), 2);
-    assert_non_null(score_server_find(server, BACKEND_LANGWATCH, "no_loop_bad"));
-    assert_non_null(score_server_find(server, BACKEND_LANGWATCH, "helpfulness_bad"));
-}
-
-static void what_fails_for_now_is_sent_again(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 3;
-    server->fail_status = 503;
-    server->fail_body = "later";
-    send_all("{" YAML ", " RETRY "}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->requests[BACKEND_LANGWATCH], 4);
-}
-
-static void what_is_too_much_is_halved(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 413;
-    send_all("{" YAML "}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->requests[BACKEND_LANGWATCH], 3);
-    assert_int_equal(score_server_count(server, BACKEND_LANGWATCH), 5);
-    assert_int_equal(server->refused, 0);
-}
-
-static void a_wrong_key_is_final(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    server->fail_count = 1;
-    server->fail_status = 401;
-    server->fail_body = "no such key";
-    send_all("{" YAML "}", &status);
-    assert_int_equal(status.sent, 0);
-    assert_true(status.send_failed > 0);
-    assert_int_equal(server->requests[BACKEND_LANGWATCH], 1);
-}
-
-static void keys_come_from_the_variables_of_its_own_sdks(void **state)
-{
-    (void)state;
-    struct exporter_status status;
-    char url[64];
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u", score_server_port(server));
-    setenv("LANGWATCH_API_KEY", "key-of-the-test", 1);
-    setenv("LANGWATCH_ENDPOINT", url, 1);
-    send_all("{}", &status);
-    assert_int_equal(status.sent, 5);
-    assert_int_equal(server->refused, 0);
-}
-
-static void wrong_configurations_are_refused_with_a_sentence(void **state)
-{
-    (void)state;
-    static const char *const rows[][2] = {
-        {"{}", "api_key must be set, or LANGWATCH_API_KEY"},
-        {"{api_key: a, endpoint: x}", "endpoint:"},
-        {"{api_key: k, targeted_suffix: ''}", "targeted_suffix must be"},
-        {"{api_key: k, targeted_suffix: 'a b'}", "targeted_suffix must be"},
-        {"{api_key: k, send: some}", "'send' must be one of"},
-        {"{api_key: k, compression: zstd}", "does not take zstd"},
-    };
-    assert_true(score_stage_refuses(ops, rows, sizeof(rows) / sizeof(rows[0])));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SHARED(name) SCORE_SINK_STAGE_SHARED(&stage, name)
+#define OWN(name) SCORE_SINK_STAGE_OWN(&stage, name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_score_is_an_event_on_the_carrier_of_its_target),
-        TEST(scores_of_more_than_an_hour_ago_are_left_out),
-        TEST(a_repetition_is_the_same_bytes_and_replaces),
-        TEST(what_the_sink_does_not_send_makes_no_request),
-        TEST(failures_alone_carry_the_suffix),
-        TEST(what_fails_for_now_is_sent_again),
-        TEST(what_is_too_much_is_halved),
-        TEST(a_wrong_key_is_final),
-        TEST(keys_come_from_the_variables_of_its_own_sdks),
-        TEST(wrong_configurations_are_refused_with_a_sentence),
+        OWN(each_score_is_an_event_on_the_carrier_of_its_target),
+        OWN(scores_of_more_than_an_hour_ago_are_left_out),
+        SHARED(a_repetition_is_the_same_bytes_and_replaces),
+        SHARED(what_the_sink_does_not_send_makes_no_request),
+        SHARED(failures_alone_carry_the_suffix),
+        SHARED(what_fails_for_now_is_sent_again),
+        SHARED(what_is_too_much_is_halved),
+        SHARED(a_wrong_key_is_final),
+        SHARED(keys_come_from_the_variables_of_its_own_sdks),
+        SHARED(wrong_configurations_are_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

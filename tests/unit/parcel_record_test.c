@@ -124,6 +124,48 @@ static void edits_that_are_read_back_render_the_same_bytes(void **state)
     parcel_unref(&again);
 }
 
+// What an editing processor has rendered anew is still named as the journal has it.
+static void copies_are_recorded_by_where_their_items_stood(void **state)
+{
+    (void)state;
+    struct batch *batch = request();
+    struct buffer record;
+    buffer_init(&record, 4096);
+    batch->entry = 7;
+    batch_hold(batch);
+    struct item_place saved[SPANS];
+    memcpy(saved, places, sizeof(saved));
+    const struct item_place some[] = {places[1], places[2], places[4]};
+    struct parcel *parcel = parcel_new(batch, PARCEL_ONLY, some, 3, 0);
+    edit_all(parcel, places[1]);
+    parcel_detach(parcel);
+    place_count = 0;
+    parcel_each(parcel, place_note, NULL);
+    assert_int_equal(place_count, 3);
+    edit_all(parcel, places[0]);  // the first item of the copy grows
+    parcel_detach(parcel);        // and the copy of the copy knows as well
+    assert_true(parcel_is_recordable(parcel));
+    parcel_places_write(parcel, &record);
+    for (unsigned i = 0; i < SPANS; i++) {
+        bool held = i == 1 || i == 2 || i == 4;
+        assert_int_equal(parcel_places_hold(buffer_view(&record), saved[i].item_at), held);
+    }
+    buffer_fini(&record);
+    parcel_unref(&parcel);
+    batch_release(&batch);
+}
+
+static void copies_of_what_is_not_journalled_keep_no_places(void **state)
+{
+    (void)state;
+    struct batch *batch = request();
+    struct parcel *parcel = parcel_new(batch, PARCEL_ONLY, &places[2], 1, 0);
+    edit_all(parcel, places[2]);
+    parcel_detach(parcel);
+    assert_false(parcel_is_recordable(parcel));
+    parcel_unref(&parcel);
+}
+
 static void cut_or_foreign_edits_are_rejected(void **state)
 {
     (void)state;
@@ -179,6 +221,8 @@ int main(void)
         cmocka_unit_test(recorded_places_hold_what_the_parcel_stands_for),
         cmocka_unit_test(bytes_that_are_no_record_hold_nothing),
         cmocka_unit_test(edits_that_are_read_back_render_the_same_bytes),
+        cmocka_unit_test(copies_are_recorded_by_where_their_items_stood),
+        cmocka_unit_test(copies_of_what_is_not_journalled_keep_no_places),
         cmocka_unit_test(cut_or_foreign_edits_are_rejected),
         cmocka_unit_test(edits_whose_fields_are_no_attributes_are_rejected),
     };
