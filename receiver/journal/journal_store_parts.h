@@ -149,6 +149,8 @@ int journal_store_state_save(struct journal_store *store, const struct journal_s
 bool journal_state_is_alive(const struct journal_state *state);
 // Room for `bytes` more of one entry, besides `reserve`, as things are.
 bool journal_store_fits(struct journal_store *store, uint64_t bytes, uint64_t reserve);
+// What is set aside beside the file and older than max_age is removed.
+void journal_store_leftovers_expire(const struct journal_store *store, uint64_t wall_ns);
 // A transaction that need not be synced by itself; `end` with the code so far, gives the last one.
 int journal_store_hurry_begin(struct journal_store *store);
 int journal_store_hurry_end(struct journal_store *store, int code);

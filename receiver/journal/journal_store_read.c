@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "receiver/journal/journal_store_parts.h"
 
 #define QUARANTINE_FILES_MAX 64
@@ -311,8 +312,13 @@ static bool quarantine_write(struct journal_store *store, const struct journal_e
     snprintf(name, sizeof name, "%llu.otlp", (unsigned long long)entry->id);
     (void)unlinkat(folder_fd, name, 0);
     int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const struct timespec received = {(time_t)(entry->received_wall_ns / NS_PER_S),
+                                      (long)(entry->received_wall_ns % NS_PER_S)};
     bool is_written =
         fd >= 0 && write_all(fd, entry->body) && (!store->config.fsync || fsync(fd) == 0);
+    if (is_written) {  // by which it expires
+        (void)futimens(fd, (const struct timespec[]){received, received});
+    }
     int number = errno;
     if (fd >= 0) {
         close(fd);

@@ -271,6 +271,9 @@ static int checkpoint(struct journal_store *store, uint64_t wall_ns)
     int code = SQLITE_OK;
     if (is_old || is_long || (store->is_pressed && wal_used(store) > 0)) {
         code = journal_file_checkpoint(&store->file, true);
+        if (is_old) {
+            journal_store_leftovers_expire(store, wall_ns);
+        }
         store->truncated_wall_ns = code == SQLITE_OK ? wall_ns : store->truncated_wall_ns;
     } else if (wal_used(store) >= wal_limit(store)) {
         code = journal_file_checkpoint(&store->file, false);

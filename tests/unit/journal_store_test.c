@@ -575,6 +575,28 @@ static void quarantine_keeps_the_bytes_and_64_files(void **state)
     assert_int_equal(file.st_size, 2000);
 }
 
+static void what_was_set_aside_goes_at_max_age_as_well(void **state)
+{
+    struct journal_stage *stage = *state;
+    const uint64_t hour_ns = 3600 * NS_PER_S;
+    char path[128];
+    stage->config.max_age_ns = 24 * hour_ns;
+    stage_open(stage);
+    stage_put_group(stage, 1, 1, 500);  // received in the first second of all
+    assert_int_equal(journal_store_quarantine(stage->store, 1), RESULT_OK);
+    snprintf(path, sizeof path, "%s/journal.db.corrupt", stage->folder);
+    FILE *kept = fopen(path, "wb");
+    assert_non_null(kept);
+    assert_int_equal(fclose(kept), 0);
+    journal_store_tend(stage->store, 12 * hour_ns);
+    assert_true(stage_has(stage, "quarantine/1.otlp"));
+    journal_store_tend(stage->store, 25 * hour_ns);
+    assert_false(stage_has(stage, "quarantine/1.otlp"));
+    assert_true(stage_has(stage, "journal.db.corrupt"));
+    journal_store_tend(stage->store, clock_wall_ns() + 25 * hour_ns);
+    assert_false(stage_has(stage, "journal.db.corrupt"));
+}
+
 static void put_outside_of_a_group(void *arg)
 {
     (void)!stage_put(arg, 1, 10, 1);
@@ -621,6 +643,7 @@ int main(void)
         TEST(the_limit_holds_after_every_call_and_refusals_leave_the_group),
         TEST(the_oldest_make_room),
         TEST(quarantine_keeps_the_bytes_and_64_files),
+        TEST(what_was_set_aside_goes_at_max_age_as_well),
         TEST(programmers_errors_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
