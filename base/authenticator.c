@@ -240,11 +240,6 @@ void authenticator_release(struct authenticator **authenticator)
     free(it);
 }
 
-const char *authenticator_id(const struct authenticator *authenticator)
-{
-    return authenticator->id;
-}
-
 unsigned authenticator_roles(const struct authenticator *authenticator)
 {
     return authenticator->roles;

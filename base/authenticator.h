@@ -36,7 +36,6 @@ struct authenticator *authenticator_new(const struct authenticator_kind *kind, c
                                         const void *config);
 struct authenticator *authenticator_hold(struct authenticator *authenticator);  // accepts NULL
 void authenticator_release(struct authenticator **authenticator);               // accepts NULL
-const char *authenticator_id(const struct authenticator *authenticator);
 unsigned authenticator_roles(const struct authenticator *authenticator);
 // By id in a list that NULL ends; NULL: not there. The list may be NULL.
 struct authenticator *authenticator_find(struct authenticator *const *list, struct bytes id);

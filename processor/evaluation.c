@@ -437,16 +437,6 @@ const struct baseline *evaluation_baseline(const struct processor *processor)
     return evaluation_of(processor)->baseline;
 }
 
-const struct sampling *evaluation_sampling(const struct processor *processor)
-{
-    return &evaluation_of(processor)->plan.sampling;
-}
-
-const struct evaluator_set *evaluation_evaluators(const struct processor *processor)
-{
-    return &evaluation_of(processor)->plan.evaluators;
-}
-
 const struct judge_config *evaluation_judges(const struct processor *processor, size_t *count)
 {
     const struct evaluation *evaluation = evaluation_of(processor);
@@ -457,11 +447,6 @@ const struct judge_config *evaluation_judges(const struct processor *processor, 
 unsigned evaluation_shards(const struct processor *processor)
 {
     return (unsigned)evaluation_of(processor)->config->shards;
-}
-
-uint64_t evaluation_hold_ns(const struct processor *processor)
-{
-    return (uint64_t)evaluation_of(processor)->config->hold_ns;
 }
 
 void evaluation_counts(const struct processor *processor, struct evaluation_counts *counts)

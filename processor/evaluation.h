@@ -15,11 +15,8 @@ bool processor_is_evaluation(
 struct ledger *evaluation_ledger(const struct processor *processor);
 struct budget *evaluation_budget(const struct processor *processor);  // NULL without a judge
 const struct baseline *evaluation_baseline(const struct processor *processor);
-const struct sampling *evaluation_sampling(const struct processor *processor);
-const struct evaluator_set *evaluation_evaluators(const struct processor *processor);
 const struct judge_config *evaluation_judges(const struct processor *processor, size_t *count);
 unsigned evaluation_shards(const struct processor *processor);  // the configured number
-uint64_t evaluation_hold_ns(const struct processor *processor);
 
 struct evaluation_counts {
     uint64_t targets, graded;

@@ -313,8 +313,6 @@ static void hold_drop(struct batch *batch)
         if (atomic_fetch_sub_explicit(&batch->holds, 1, memory_order_acq_rel) != 1) {
             return;
         }
-        // Whoever owes has a view of the batch or of a detached copy.
-        CHECK(atomic_load_explicit(&batch->debts, memory_order_relaxed) == 0);
         struct batch *origin = batch->origin;
         metadata_release(&batch->metadata);
         free(batch->moves);
@@ -399,23 +397,6 @@ void batch_release(struct batch **batch_ptr)
     if (before == 1) {
         batch_return(batch);
     }
-}
-
-static struct batch *debtor(struct batch *batch)
-{
-    CHECK(batch->magic == BATCH_MAGIC);
-    return batch->origin != NULL ? batch->origin : batch;
-}
-
-void batch_owe(struct batch *batch)
-{
-    atomic_fetch_add_explicit(&debtor(batch)->debts, 1, memory_order_relaxed);
-}
-
-void batch_pay(struct batch *batch)
-{
-    unsigned before = atomic_fetch_sub_explicit(&debtor(batch)->debts, 1, memory_order_acq_rel);
-    CHECK(before > 0);
 }
 
 bool batch_let_go(struct batch *batch, size_t bytes)

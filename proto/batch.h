@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A batch is one immutable OTLP request: received once, kept once, looked at through views, leaving
-// once. Two counts: *views* (somebody still reads the bytes; at zero the memory is recycled) and
-// *debts* (something acknowledged is still owed; at zero the journal entry is erased; nothing is
-// journalled yet, the count is kept all the same). Copying out moves views and never pays a debt: a
-// detached copy keeps its origin's struct, not its bytes, and owes and pays there. Counts are
-// atomic and taken once per (batch, owner), never per span. The last release pushes the batch onto
-// its home thread's return list; only the home recycles. References that outlive a turn are (batch
-// id, offset, length).
+// once. *Views* are counted: somebody still reads the bytes; at zero the memory is recycled. What
+// is still owed for it is the journal's to know: by `entry`, and by `debt` what it owes to
+// decisions. Copying out moves views and pays nothing: a detached copy keeps its origin's struct,
+// not its bytes, and has its entry. Views are atomic and taken once per (batch, owner), never per
+// span. The last release pushes the batch onto its home thread's return list; only the home
+// recycles. References that outlive a turn are (batch id, offset, length).
 //
 // A home belongs to one thread and recycles slabs (power-of-two sizes from 16 KiB) so that bodies
 // do not fault fresh pages; its free lists are bounded together. Bodies are charged to
@@ -40,7 +39,6 @@ struct batch {
     struct metadata *metadata;
     uint32_t item_count;   // sound items (metrics: data points), set by the first scan
     atomic_uint views;
-    atomic_uint debts;
     atomic_size_t live_bytes;  // bytes that some owner still needs
     struct batch_home *home;
     struct slab body_slab, packed_slab;
@@ -52,7 +50,7 @@ struct batch {
     // that the journal has, in pairs, ascending. Heap, owned; NULL: not a copy, or not kept.
     uint32_t *moves;
     uint32_t move_count;           // pairs
-    struct batch *origin;          // of a detached copy: whose debts it owes and pays; else NULL
+    struct batch *origin;          // of a detached copy: whose entry it has; else NULL
     atomic_uint holds;             // of the struct: one for all views, one for each detached copy
     struct mailbox_node returned;  // on the home's return list
 };
@@ -88,7 +86,7 @@ struct batch *batch_seal(struct batch_home *home, enum signal signal, struct sla
 // A small batch on the heap, without a home: what Sidejudge makes itself (carriers, log records).
 // Copies `body`.
 struct batch *batch_make(enum signal signal, struct bytes body, uint64_t received_ns);
-// The same as a detached part of `origin`, which owes and pays for it.
+// The same as a detached part of `origin`, with its entry.
 struct batch *batch_make_detached(struct batch *origin, struct bytes body);
 
 // Where the item at this offset stood in the body that was received. False: not known.
@@ -96,8 +94,6 @@ bool batch_origin_at(const struct batch *batch, uint32_t item_at, uint32_t *orig
 
 void batch_hold(struct batch *batch);      // one more view; any thread that has one
 void batch_release(struct batch **batch);  // gives a view back; nulls; any thread
-void batch_owe(struct batch *batch);       // one more debt; any thread that has a view
-void batch_pay(struct batch *batch);       // one debt less
 // An owner needs `bytes` less of the body. True when less than a quarter is still live and the body
 // is over 64 KiB: the owner should copy its part out (parcel_detach) and release. Any thread.
 bool batch_let_go(struct batch *batch, size_t bytes);

@@ -202,7 +202,7 @@ enum emit_to {  // which exporters of a pipeline get an own product
 struct shard_env {  // what a state may use; lives as long as the shard
     unsigned index;
     // Of the request that is being looked at or taken: to be held for each trace that keeps some of
-    // it, until that trace is closed. NULL: not journalled. Else NULL.
+    // it, until that trace is closed. NULL at all other times, and where nothing is journalled.
     struct decision_debt *debt;
     struct timers *timers;  // the shard's wheel
     void *shard;            // opaque

@@ -35,7 +35,7 @@ struct demo_peers {
     struct http_route backend_route, judge_route;
     struct stored_request *first, **end;
     size_t bytes;
-    unsigned spans, judge_calls;
+    unsigned spans;
 };
 
 static bool count_span(void *arg, const struct item_view *view)
@@ -174,7 +174,6 @@ static void handle_judge(struct request *request)
     struct json_document *document = NULL;
     struct bytes body = bytes_from(request->body.ptr, request->body.len);
     struct buffer out;
-    peers->judge_calls++;
     buffer_init(&out, BODY_MAX);
     const char *problem = json_parse(body, &document, NULL) != RESULT_OK
                               ? "the body is not JSON"
@@ -254,11 +253,6 @@ void demo_peers_stop_judge(struct demo_peers *peers)
     if (peers->judge != NULL) {
         server_free(&peers->judge);
     }
-}
-
-unsigned demo_peers_judge_calls(const struct demo_peers *peers)
-{
-    return peers->judge_calls;
 }
 
 unsigned demo_peers_span_count(const struct demo_peers *peers)

@@ -14,7 +14,6 @@ void demo_peers_close(struct demo_peers **peers);
 uint16_t demo_peers_backend_port(const struct demo_peers *peers);
 uint16_t demo_peers_judge_port(const struct demo_peers *peers);
 void demo_peers_stop_judge(struct demo_peers *peers);
-unsigned demo_peers_judge_calls(const struct demo_peers *peers);
 
 // What the backend has: spans in all, and spans of one trace.
 unsigned demo_peers_span_count(const struct demo_peers *peers);
